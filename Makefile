@@ -1,0 +1,37 @@
+# The same commands for a person, the hook and CI. Each sets up what it needs first.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+
+.PHONY: help setup dev demo test check bench serve fuzz clean
+
+help: ## list the commands
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup:
+	@.ci/setup
+
+dev:
+	@.ci/setup dev
+
+demo: setup ## assess three demonstration submissions with known answers
+	@$(BIN)/aiact-sandbox demo --out demo-out
+
+serve: setup ## run the web service on http://127.0.0.1:8080, with a worker beside it
+	@$(BIN)/aiact-sandbox serve
+
+test: dev ## run every test that this machine can run
+	@$(BIN)/python -m pytest $(TESTS)
+
+check: dev ## format, lint, types, layers, translations, rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -q -p no:randomly tests/contract/test_every_language.py tests/contract/test_every_rule.py
+
+bench: dev ## print speed as ratios, measured side by side
+	@$(BIN)/python benchmarks/run.py $(BENCH)
+
+clean: ## remove what the commands made here
+	rm -rf .venv demo-out build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

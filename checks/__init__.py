@@ -1,0 +1,1 @@
+"""What is measured and judged: pure functions of sealed evidence, without input or output of their own."""
