@@ -1,0 +1,95 @@
+"""Limits as data: each with its source and its reason. A limit is policy, not law."""
+
+from __future__ import annotations
+
+import datetime as dt
+from functools import cache
+
+from pydantic import Field
+
+from checks import resources
+from checks.declaration import Declaration
+from checks.finding import Fact
+
+
+class Limit(Fact):
+    """The bound that a measure is judged by.
+
+    Args:
+        at_least, at_most: in the unit of the measure.
+        source: where the number comes from.
+        why: why this policy uses it.
+    """
+
+    at_least: float | None = None
+    at_most: float | None = None
+    source: str
+    why: str
+
+
+class Terms(Fact):
+    """How checks measure under a policy.
+
+    Args:
+        confidence: of every interval, as in 0.95.
+        minimum_rows: fewest (effective) rows of a group from which something is said.
+        suppress_below: fewest rows of a group that may leave in a public package.
+        short_words: fewest words of a passage that is not called short.
+        families: how comparisons are adjusted: `per_attribute` adjusts over the groups of one attribute within one
+            measure, so that another attribute never changes its outcome.
+    """
+
+    confidence: float = Field(gt=0.5, lt=1.0)
+    minimum_rows: int = Field(ge=1)
+    suppress_below: int = Field(ge=1)
+    short_words: int = Field(ge=1)
+    families: str
+
+
+class Policy(Fact):
+    """A named set of limits and terms.
+
+    Args:
+        name: the file's name.
+        version: raised with each change.
+        recorded: when this version was written down.
+        about: what the policy is, for the reader (English key of words: `policy.<name>`).
+        limits: by measure code, `family.check.measure`.
+    """
+
+    name: str
+    version: str
+    recorded: dt.date
+    about: str
+    terms: Terms
+    limits: dict[str, Limit]
+
+    def limit_for(self, code: str, declaration: Declaration) -> tuple[Limit, str] | None:
+        """Give the limit of a measure and its origin: the provider's own goes first.
+
+        Args:
+            code: `family.check.measure`.
+        """
+        own = declaration.limits.get(code)
+        if own is not None:
+            given = Limit(at_least=own.at_least, at_most=own.at_most, source="provider", why=own.reason)
+            return given, "provider"
+        limit = self.limits.get(code)
+        return (limit, "policy") if limit is not None else None
+
+
+@cache
+def load(name: str) -> Policy:
+    """Read a policy of this package.
+
+    Args:
+        name: file name in `checks/policies`, without `.yaml`.
+
+    Raises:
+        FileNotFoundError: there is no such policy; the message lists those there are.
+        pydantic.ValidationError: the file is not a policy.
+    """
+    known = resources.names("policies")
+    if name not in known:
+        raise FileNotFoundError(f"no policy {name!r}; there are: {', '.join(known)}")
+    return Policy.model_validate({"name": name, **resources.read(f"policies/{name}.yaml")})
