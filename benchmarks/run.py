@@ -1,0 +1,28 @@
+"""Run every benchmark, or those named: `make bench BENCH="assessing counting"`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+NAMES = ("assessing", "counting", "explaining")
+
+
+def main(names: list[str]) -> int:
+    """Run the benchmarks by name; 2 where a name is not one."""
+    chosen = [n for n in names if not n.startswith("-")] or list(NAMES)
+    unknown = [n for n in chosen if n not in NAMES]
+    if unknown:
+        print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    for name in chosen:
+        print(f"\n== {name}", flush=True)
+        importlib.import_module(f"benchmarks.{name}").main([n for n in names if n.startswith("-")])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Checks of the family accuracy: each file is one check."""

@@ -1,0 +1,1 @@
+"""Checks of the family data governance: each file is one check."""

@@ -1,0 +1,65 @@
+"""Both rates at once: how decisions follow favourable and unfavourable labels in each group."""
+
+from __future__ import annotations
+
+from checks.evidence import Need, View
+from checks.fairness._definitions import FALSE_POSITIVE, TRUE_POSITIVE
+from checks.fairness._rates import (
+    CLASSES,
+    COUNTED_ROUTES,
+    LAW,
+    UNIT_FACTS,
+    assemble,
+    compare,
+    count,
+    difference_of,
+    headline,
+    ratio_of,
+)
+from checks.finding import NotGathered, Rejudge, Result
+from checks.policy import Terms
+from checks.registry import Scope, check
+
+
+@check(
+    gives=("difference", "ratio"),
+    needs=(Need.CELLS,),
+    may_read=UNIT_FACTS,
+    scope=Scope.ATTRIBUTE,
+    tasks=CLASSES,
+    routes=COUNTED_ROUTES,
+    law=LAW,
+    rejudge=Rejudge.DOSSIER,
+)
+def equalised_odds(evidence: View, attribute: str, terms: Terms) -> Result:
+    """Measure the larger of two gaps between groups: in the true and in the false positive rate.
+
+    Args:
+        evidence: counts of group x label x decision; rows without a label are left out and told. Several classes:
+            favourable against the rest.
+        attribute: the column that people are compared by.
+        terms: confidence, and the fewest effective rows of a group that counts.
+
+    Returns:
+        `difference` (share, 0 to 1, smaller is closer together) and `ratio` (smallest over largest, 0 to 1, larger is
+        closer together), with intervals that hold for the largest gap among all groups together.
+        The difference is the larger of the two gaps (not their sum or mean), the ratio the smaller of the two.
+
+    Law:
+        AIA 10(2)(f) asks to look for bias, Annex IV 2(g) and 3 for figures about groups. None sets a limit, and a
+        difference alone is not unlawful discrimination, nor its absence proof that there is none.
+
+    References:
+        fairlearn.metrics.equalized_odds_difference and equalized_odds_ratio with agg="worst_case";
+        Hardt, Price and Srebro (2016).
+    """
+    counted = count(evidence, attribute, labelled=True, told_apart=True)
+    if isinstance(counted, NotGathered):
+        return counted
+    rates = [compare(counted, rate, terms, family=2) for rate in (TRUE_POSITIVE, FALSE_POSITIVE)]
+    measures = [
+        headline("difference", rates, difference_of, unit="share", largest=True),
+        headline("ratio", rates, ratio_of, unit="ratio", largest=False),
+    ]
+    # The two rates are drawn by their own checks.
+    return assemble("equalised_odds", attribute, evidence, terms, counted, measures, rates, figure=False)
