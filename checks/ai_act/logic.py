@@ -1,0 +1,187 @@
+"""Evaluate conditions over answers that may be missing, in three-valued logic: true, false, or not known.
+
+A condition is written in the rule files as a string or as one of `all`, `any`, `none` with a list of conditions:
+
+- `question=option`: that option was chosen. A question that is not asked (its own condition is false) has none.
+- `profile.role=provider`, `profile.public_body=yes`, `profile.size=small`, `profile.union=yes`: what the submission
+  says of the organisation.
+- `@name`: a definition of `definitions.yaml`.
+
+Taking an answer away can only turn true or false into not known, never one into the other. What rests on this
+(`classify`) may therefore say of an incomplete questionnaire which classes are still possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+UNKNOWN = "unknown"
+PROFILE = "profile."
+
+
+class Combination(BaseModel):
+    """Conditions taken together: exactly one of the three lists is given."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    all: tuple[Condition, ...] | None = None
+    any: tuple[Condition, ...] | None = None
+    none: tuple[Condition, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Combination:
+        if sum(part is not None for part in (self.all, self.any, self.none)) != 1:
+            raise ValueError("give exactly one of all, any and none")
+        return self
+
+
+Condition = str | Combination
+Combination.model_rebuild()
+
+
+class Verdict(NamedTuple):
+    """Whether a condition holds, and if that is not known, which questions keep it open."""
+
+    truth: bool | None
+    open: frozenset[str]
+
+
+TRUE = Verdict(True, frozenset())
+FALSE = Verdict(False, frozenset())
+
+
+def negate(verdict: Verdict) -> Verdict:
+    """Turn true into false and the reverse; what is not known stays so."""
+    return verdict if verdict.truth is None else (FALSE if verdict.truth else TRUE)
+
+
+def conjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """Combine by `and`: one false decides, whatever is not known."""
+    if any(v.truth is False for v in verdicts):
+        return FALSE
+    still_open = [v.open for v in verdicts if v.truth is None]
+    return Verdict(None, frozenset().union(*still_open)) if still_open else TRUE
+
+
+def disjunction(verdicts: Sequence[Verdict]) -> Verdict:
+    """Combine by `or`: one true decides, whatever is not known."""
+    return negate(conjunction([negate(v) for v in verdicts]))
+
+
+def atoms(condition: Condition) -> tuple[str, ...]:
+    """List the strings in a condition, in order, with repeats."""
+    if isinstance(condition, str):
+        return (condition,)
+    parts = condition.all or condition.any or condition.none or ()
+    return tuple(atom for part in parts for atom in atoms(part))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What evaluation must know of one question: when it is asked, its options, and whether it takes several."""
+
+    asked_when: Condition | None
+    options: frozenset[str]
+    is_multi: bool = False
+
+
+class Facts:
+    """Answers and profile against one set of rules; every definition and gate is evaluated once.
+
+    Args:
+        questions: per question id, when it is asked and its option ids.
+        definitions: per name, its condition.
+        answers: per question id, the chosen option ids. A question that is absent, empty, or holds `unknown` or an
+            option that does not exist, is (in that part) not known.
+        profile: per key without `profile.`, the values that hold; a key that is absent is not known.
+        disregard: `question=option` atoms to be taken as false even where chosen: for finding out what a result
+            rests on.
+    """
+
+    def __init__(
+        self,
+        questions: Mapping[str, Asked],
+        definitions: Mapping[str, Condition],
+        answers: Mapping[str, frozenset[str]],
+        profile: Mapping[str, frozenset[str]],
+        disregard: frozenset[str] = frozenset(),
+    ) -> None:
+        self._questions = questions
+        self._definitions = definitions
+        self._answers = answers
+        self._profile = profile
+        self._disregard = disregard
+        self._known: dict[str, Verdict] = {}
+
+    def holds(self, condition: Condition | None) -> Verdict:
+        """Evaluate a condition; none at all holds always."""
+        if condition is None:
+            return TRUE
+        if isinstance(condition, str):
+            return self._once(condition, self._atom)
+        if condition.all is not None:
+            return conjunction([self.holds(c) for c in condition.all])
+        if condition.any is not None:
+            return disjunction([self.holds(c) for c in condition.any])
+        return negate(disjunction([self.holds(c) for c in condition.none or ()]))
+
+    def gate(self, question: str) -> Verdict:
+        """Tell whether a question is asked."""
+        return self._once(f"?{question}", lambda _: self.holds(self._questions[question].asked_when))
+
+    def chosen(self, question: str) -> frozenset[str]:
+        """List the options given on a question, without `unknown` and what does not exist."""
+        return (self._answers.get(question, frozenset()) & self._questions[question].options) - {UNKNOWN}
+
+    def is_settled(self, question: str) -> bool:
+        """Tell whether the answer leaves nothing open."""
+        given = self._answers.get(question, frozenset())
+        return bool(given) and UNKNOWN not in given and given <= self._questions[question].options
+
+    def is_answered(self, question: str) -> bool:
+        """Tell whether anything was answered, `unknown` included."""
+        return bool(self._answers.get(question))
+
+    def _once(self, key: str, evaluate: Callable[[str], Verdict]) -> Verdict:
+        if key not in self._known:
+            self._known[key] = evaluate(key)
+        return self._known[key]
+
+    def _atom(self, atom: str) -> Verdict:
+        if atom.startswith("@"):
+            definition = self._definitions.get(atom[1:])
+            return FALSE if definition is None else self.holds(definition)
+        subject, _, value = atom.partition("=")
+        if subject.startswith(PROFILE):
+            values = self._profile.get(subject.removeprefix(PROFILE))
+            if values is None:
+                return Verdict(None, frozenset({subject}))
+            return TRUE if value in values else FALSE
+        if subject not in self._questions or value not in self._questions[subject].options:
+            return FALSE
+        if atom in self._disregard:
+            return FALSE
+        gate = self.gate(subject)
+        if gate.truth is False:
+            return FALSE
+        if value in self.chosen(subject):
+            return gate
+        if self.is_settled(subject):
+            return FALSE
+        if gate.truth or all(self.is_left_open(q) for q in gate.open):
+            return Verdict(None, gate.open | {subject})
+        return Verdict(None, gate.open)
+
+    def is_left_open(self, question: str) -> bool:
+        """Tell whether asking on makes sense though this question is open.
+
+        It does where one answer of a few was not known. Where somebody does not know which of many areas a system is
+        in, asking all about each of them does not help: that question itself is for a person to settle.
+        """
+        if question.startswith(PROFILE):
+            return True
+        return self.is_answered(question) and not self._questions[question].is_multi

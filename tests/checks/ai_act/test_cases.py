@@ -1,0 +1,97 @@
+"""Hold the classification against worked cases: class, overlays, routes, dates, basis and key duties."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from checks.ai_act import rules as law
+from checks.ai_act.answers import check_answers
+from checks.ai_act.classify import classify
+from checks.ai_act.risk import Risk
+from tests.checks.ai_act.answered import declare, read_cases
+
+CASES = read_cases()[1]
+AGREED = Path(__file__).parents[4] / "shared" / "cases.yaml"
+
+
+def assess(case: dict[str, Any]) -> Risk:
+    return classify(declare(case), law.load(), as_of=case["as_of"])
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c["id"] for c in CASES])
+def test_a_worked_case_gets_its_class_and_what_follows(case: dict[str, Any]) -> None:
+    assert not check_answers(case["answers"], law.load())
+    risk = assess(case)
+    assert risk.risk_class == case["class"], (risk.possible, risk.undecided_by)
+    duties = {d.provision.removeprefix("AIA ").split(",")[0] for d in risk.duties}
+    if "overlays" in case:
+        assert list(risk.overlays) == case["overlays"]
+    assert {r.provision for r in risk.routes} >= set(case.get("routes", ()))
+    if "applies_from" in case:
+        assert risk.routes[0].applies_from == case["applies_from"]
+    if "basis" in case:
+        assert risk.routes[0].basis == case["basis"]
+    if "fria" in case:
+        assert ("27" in duties) is case["fria"]
+    assert duties >= set(case.get("duties", ()))
+    assert not duties & set(case.get("without", ()))
+    assert list(risk.possible) == case.get("possible", [])
+    assert list(risk.undecided_by) == case.get("undecided_by", [])
+    assert {o.id for o in risk.other_law} >= set(case.get("other_law", ()))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c["id"] for c in CASES])
+def test_the_class_is_that_of_the_heaviest_route_that_counts(case: dict[str, Any]) -> None:
+    risk = assess(case)
+    if risk.risk_class != "undetermined":
+        assert next(r for r in risk.routes if r.counts).risk_class == risk.risk_class
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c["id"] for c in CASES])
+def test_nobody_needs_more_than_forty_questions_and_every_answer_is_on_the_path(case: dict[str, Any]) -> None:
+    steps = assess(case).path
+    asked = {s.question for s in steps}
+    assert 1 <= len(asked) <= 40
+    for step in steps:
+        given = case["answers"][step.question]
+        assert step.answer == given or step.answer in given
+        assert step.provision
+
+
+def test_a_typical_system_takes_at_most_fifteen_questions() -> None:
+    asked = [len({s.question for s in assess(c).path}) for c in CASES]
+    assert sorted(asked)[len(asked) // 2] <= 15
+    assert sum(n <= 15 for n in asked) > len(asked) * 0.6
+
+
+def test_the_cases_reach_every_route_but_none_twice_by_name() -> None:
+    reached = {r.rule for c in CASES for r in assess(c).routes}
+    assert {r.id for r in law.load().routes} <= reached
+    assert len({c["id"] for c in CASES}) == len(CASES)
+
+
+@pytest.mark.real_data
+def test_the_agreed_sample_is_among_the_cases_unchanged() -> None:
+    if not AGREED.exists():
+        pytest.skip("the agreed sample of cases is not beside the checkout")
+    ours = {c["id"]: c for c in CASES}
+    for agreed in yaml.safe_load(AGREED.read_text(encoding="utf-8")):
+        case = ours[agreed["id"]]
+        assert case["class"] == agreed["class"]
+        risk = assess({**case, "as_of": agreed.get("as_of", dt.date(2026, 11, 24))})
+        assert risk.risk_class == agreed["class"]
+        duties = {d.provision.removeprefix("AIA ").split(",")[0] for d in risk.duties}
+        if "overlays" in agreed:
+            assert list(risk.overlays) == agreed["overlays"], agreed["id"]
+        if "applies_from" in agreed:
+            assert risk.routes[0].applies_from == agreed["applies_from"]
+        if "fria" in agreed:
+            assert ("27" in duties) is agreed["fria"]
+        if "basis" in agreed:
+            assert risk.routes[0].basis == agreed["basis"], agreed["id"]
+        assert duties >= set(agreed.get("duties_include", ()))
