@@ -1,0 +1,141 @@
+"""The web application, put together: pages, API, and one handler for every error.
+
+The web process writes rows and reads dossiers. It opens no upload and knows no container engine.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass
+from http import HTTPStatus
+from typing import Any
+
+from flask import Flask, Response, make_response, render_template, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response as BaseResponse
+
+from sandbox.errors import Broken, CellUnavailable, NotAllowed, Problem, Refused, SandboxError
+from sandbox.records.database import Database, new_id
+from sandbox.records.uploads import TooLarge
+from sandbox.settings import Settings
+from sandbox.web import pages, receiving, security
+from sandbox.web.live import Streams
+
+log = logging.getLogger(__name__)
+
+API = "/api/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What the application works with; under `app.extensions["aiact_sandbox"]`."""
+
+    settings: Settings
+    database: Database
+    streams: Streams
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Make the application. The database must have been migrated.
+
+    Args:
+        settings: of the operator; from the environment where not given.
+    """
+    from sandbox.api import v1
+
+    settings = settings or Settings.from_environment()
+    app = Flask("sandbox.web")
+    database = Database(settings)
+    app.extensions["aiact_sandbox"] = Service(settings=settings, database=database, streams=Streams(database))
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    security.secure(app, settings)
+    receiving.receive_in(app)
+    app.url_map.converters["lang"] = pages.LanguageConverter
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(v1.blueprint)
+    app.register_error_handler(SandboxError, _on_sandbox_error)
+    app.register_error_handler(HTTPException, _on_http_error)
+    app.register_error_handler(TooLarge, lambda _error: _answer(413, "too_large"))
+    app.register_error_handler(500, _on_fault)
+    return app
+
+
+def _on_sandbox_error(error: SandboxError) -> BaseResponse:
+    """Answer an error that was raised on purpose; whose fault it is decides the status."""
+    match error:
+        case Refused():
+            return _answer(422, "refused", detail=str(error), problems=error.problems)
+        case NotAllowed():
+            return _answer(404 if error.hidden else 403, "not_found" if error.hidden else "forbidden")
+        case CellUnavailable():
+            return _answer(503, "unavailable", detail=str(error))
+        case Broken():
+            return _answer(500, "broken", incident=error.incident)
+        case _:
+            return _on_fault(error)
+
+
+_CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method", 413: "too_large", 415: "media_type"}
+
+
+def _on_http_error(error: HTTPException) -> BaseResponse:
+    status = error.code or 500
+    if error.response is not None or status < 400:
+        return make_response(error.get_response())
+    if status >= 500:
+        return _on_fault(error)
+    code = "expired" if error.description == "csrf" else _CODES.get(status, "bad_request")
+    ours = error.description if status == 422 else None
+    answer = _answer(status, code, detail=ours)
+    if status == 405 and getattr(error, "valid_methods", None):
+        answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]  # of 405 alone
+    return answer
+
+
+def _on_fault(error: BaseException) -> BaseResponse:
+    """Answer a fault of ours: an incident id and nothing else; the detail is in the log."""
+    incident = new_id()[:12]
+    original = getattr(error, "original_exception", None) or error
+    log.error("incident %s at %s %s", incident, request.method, request.path, exc_info=original)
+    return _answer(500, "broken", incident=incident)
+
+
+def _answer(
+    status: int,
+    code: str,
+    *,
+    detail: str | None = None,
+    problems: tuple[Problem, ...] = (),
+    incident: str = "",
+) -> BaseResponse:
+    words = pages.words()
+    if request.path.startswith(API):
+        from sandbox.web.words import Pages
+
+        english = Pages("en")
+        document: dict[str, Any] = {
+            "type": f"urn:aiact-sandbox:error:{code}",
+            "title": english(f"error.{code}.title"),
+            "status": status,
+            "detail": detail or english(f"error.{code}.text", limit=_limit(english), incident=incident),
+            "instance": request.path,
+        }
+        if problems:
+            document["problems"] = [asdict(p) for p in problems]
+        if incident:
+            document["incident"] = incident
+        return Response(json.dumps(document), status, mimetype="application/problem+json")
+    page = render_template(
+        "error.html",
+        status=status,
+        phrase=HTTPStatus(status).phrase,
+        title=words(f"error.{code}.title"),
+        text=words(f"error.{code}.text", limit=_limit(words), incident=incident),
+        problems=[(p.field, *words.problem(asdict(p))) for p in problems],
+    )
+    return make_response(page, status)
+
+
+def _limit(words: Any) -> str:
+    return str(words.bytes(pages.service().settings.upload_bytes))

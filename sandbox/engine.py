@@ -1,0 +1,330 @@
+"""Where an assessment runs: in a fresh process of its own, so that whatever happens to it happens to nothing else.
+
+Only an id crosses: the new process finds all else in the records. What it finishes it records itself, in one
+transaction, under the fencing token of the claim; how it ended otherwise is told by whoever waits for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import CellUnavailable, Problem, Refused
+from sandbox.records import queue, uploads
+from sandbox.records.database import Database, State, new_id
+from sandbox.records.queue import Claim
+from sandbox.settings import Settings
+from sandbox.stages import Cancelled, Stage
+
+if TYPE_CHECKING:
+    from sandbox.assess import Assessed
+
+log = logging.getLogger(__name__)
+
+ASSESS = "sandbox.assess:assess"
+"""What runs in the new process: module and function, with the signature of `sandbox.assess.assess`."""
+
+PRELOADED = ("sandbox.assess", "sandbox.engine")
+TICK_SECONDS = 0.1
+GRACE_SECONDS = 0.8
+"""How long a process that was asked to stop may take to end its cell itself."""
+
+LONGEST_SECONDS = 3600.0
+"""How long one assessment may take in all; its cells have their own, shorter limits."""
+
+REPORT_SECONDS = 0.25
+"""Steps that follow each other more closely are reported together."""
+
+
+def actor() -> str:
+    """Name this process for the audit log."""
+    return f"worker:{socket.gethostname()}:{os.getpid()}"
+
+
+def context() -> ForkServerContext:
+    """Give the process factory: a fork server that has the slow imports done, and no connection, thread or key."""
+    given = multiprocessing.get_context("forkserver")
+    given.set_forkserver_preload(list(PRELOADED))
+    return given
+
+
+def run(
+    submission_id: str,
+    settings: Settings,
+    *,
+    token: int | None = None,
+    entry: str = ASSESS,
+    stop: threading.Event | None = None,
+    lease_seconds: float = queue.LEASE_SECONDS,
+    longest_seconds: float = LONGEST_SECONDS,
+) -> None:
+    """Run one claimed submission to its end, and record that end.
+
+    Returns when nothing of it runs any more: it is done, refused, failed or cancelled, or was given back to the queue
+    because `stop` was set, or its claim was lost and belongs to somebody else.
+
+    Args:
+        submission_id: of a submission that was claimed.
+        settings: of this service.
+        token: fencing token of the claim; that of the record where not given.
+        entry: what to run instead of the assessment, as `module:function` with the same signature.
+        stop: set it to end the work here; the submission is given back.
+        lease_seconds: how long a sign of life counts.
+        longest_seconds: how long it may take in all.
+
+    Raises:
+        LookupError: there is no such submission.
+    """
+    database = Database(settings)
+    try:
+        found = queue.find(database, submission_id)
+        if found is None:
+            raise LookupError(f"there is no submission {submission_id}")
+        claimed = Claim(
+            submission_id=submission_id, token=found.token if token is None else token, attempt=found.attempt
+        )
+        process = context().Process(
+            target=_in_child,
+            args=(submission_id, claimed.token, claimed.attempt, settings, entry),
+            name=f"assessment {submission_id}",
+        )
+        process.start()
+        try:
+            until = time.monotonic() + longest_seconds
+            reason = _watch(process, database, claimed, stop or threading.Event(), lease_seconds, until)
+        finally:
+            _end(process)
+            sweep(settings)
+        _record_end(database, claimed, process.exitcode, reason)
+        _remove_leftovers(settings, database, claimed)
+        empty_quarantine(settings)
+    finally:
+        database.close()
+
+
+def _watch(
+    process: BaseProcess, database: Database, claimed: Claim, stop: threading.Event, lease_seconds: float, until: float
+) -> str | None:
+    """Wait for the process; say why it has to be ended, or None when it ended by itself."""
+    renewed = 0.0
+    while True:
+        process.join(TICK_SECONDS)
+        if not process.is_alive():
+            return None
+        if stop.is_set():
+            return "stopped"
+        if time.monotonic() > until:
+            return "too_long"
+        if time.monotonic() - renewed > lease_seconds / 3:
+            if not queue.renew(database, claimed, lease_seconds=lease_seconds).held:
+                # It may just have recorded its own end; then it ends by itself in a moment.
+                process.join(GRACE_SECONDS)
+                return "lost" if process.is_alive() else None
+            renewed = time.monotonic()
+        if queue.cancel_asked(database, claimed.submission_id):
+            return "cancelled"
+
+
+def _end(process: BaseProcess) -> None:
+    """End the process and all of its group: asked first, so that it ends its cell; killed if it does not."""
+    if process.is_alive():
+        process.terminate()
+        process.join(GRACE_SECONDS)
+    if process.pid is not None:
+        # The group outlives its leader if anything was started in it that did not end with it.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    process.join()
+
+
+def _remove_leftovers(settings: Settings, database: Database, claimed: Claim) -> None:
+    """Remove what a process that was ended left of its dossier, unless it is the one that the record names."""
+    found = queue.find(database, claimed.submission_id)
+    if found is not None and found.dossier == _folder_name(claimed):
+        return
+    root = uploads.dossiers(settings)
+    for left in (root / _folder_name(claimed), *root.glob(f".{_folder_name(claimed)}.*")):
+        shutil.rmtree(left, ignore_errors=True)
+    for suffix in (".zip", ".partial"):
+        (root / f"{_folder_name(claimed)}{suffix}").unlink(missing_ok=True)
+
+
+def empty_quarantine(settings: Settings) -> int:
+    """Remove unpacked submissions whose process is gone: it was killed before it could remove them itself.
+
+    Returns:
+        How many there were.
+    """
+    from sandbox.intake.quarantine import remove
+    from sandbox.isolation.place import started
+
+    gone = 0
+    for folder in (settings.state / "quarantine").glob("submission-*-*"):
+        _, pid, _ = folder.name.split("-", 2)
+        if pid.isdigit() and started(int(pid)) is None:
+            remove(folder)
+            gone += 1
+    return gone
+
+
+def sweep(settings: Settings) -> int:
+    """End cells that belong to no living process.
+
+    Returns:
+        How many there were.
+    """
+    from sandbox.isolation.choose import sweep as sweep_cells
+
+    swept = sweep_cells(settings)
+    if swept:
+        log.warning("%d cells without a living owner were ended", swept)
+    return swept
+
+
+def _record_end(database: Database, claimed: Claim, exitcode: int | None, reason: str | None) -> None:
+    """Record an end that the process did not record itself; where it did, nothing changes."""
+    match reason:
+        case "cancelled":
+            queue.end(database, claimed, state=State.CANCELLED, actor=actor())
+        case "stopped":
+            queue.give_back(database, claimed, actor=actor())
+        case "too_long":
+            problem = Problem(
+                field="",
+                code="run.too_long",
+                message="The assessment took longer than this service allows and was ended. Nothing was kept.",
+            )
+            queue.end(database, claimed, state=State.FAILED, actor=actor(), problems=[problem])
+        case "lost":
+            log.warning("the claim on %s was lost; its result is not recorded", claimed.submission_id)
+        case _:
+            incident = new_id()[:12]
+            if exitcode is not None and exitcode < 0:
+                name = signal.Signals(-exitcode).name
+                problem = Problem(
+                    field="",
+                    code="run.killed",
+                    message=f"The assessment was ended from outside ({name}) before it was done. Often the machine was "
+                    "out of memory. Nothing was kept; submit it again.",
+                    params={"signal": name},
+                )
+            else:
+                problem = Problem(
+                    field="",
+                    code="run.broken",
+                    message=f"The assessment broke off through a fault of ours. Incident {incident}.",
+                    params={"incident": incident},
+                )
+            if queue.end(database, claimed, state=State.FAILED, actor=actor(), problems=[problem], incident=incident):
+                log.error("incident %s: the process of %s ended with %s", incident, claimed.submission_id, exitcode)
+
+
+def _folder_name(claimed: Claim) -> str:
+    return f"{claimed.submission_id}.{claimed.token}"
+
+
+def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, entry: str) -> None:
+    """Run in the new process."""
+    os.setsid()
+    cancel = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: cancel.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    database = Database(settings)
+    claimed = Claim(submission_id=submission_id, token=token, attempt=attempt)
+    module, _, function = entry.partition(":")
+    assess: Callable[..., Assessed] = getattr(importlib.import_module(module), function)
+    folder = uploads.dossiers(settings) / _folder_name(claimed)
+    try:
+        assessed = assess(
+            uploads.upload_path(settings, submission_id),
+            out=folder,
+            settings=settings,
+            attested_by="service",
+            progress=_Reporter(database, claimed),
+            cancel=cancel,
+            log_to_mlflow=False,
+        )
+    except Cancelled:
+        return
+    except Refused as refused:
+        queue.end(database, claimed, state=State.REFUSED, actor=actor(), problems=refused.problems)
+        return
+    except CellUnavailable as unavailable:
+        if not cancel.is_set():
+            problem = Problem(
+                field="",
+                code="run.no_wall",
+                message=str(unavailable),
+                params={"probes": ", ".join(unavailable.probes)},
+            )
+            queue.end(database, claimed, state=State.FAILED, actor=actor(), problems=[problem])
+        return
+    kept = False
+    try:
+        if not cancel.is_set():
+            uploads.zip_dossier(assessed.folder, _zip_path(settings, claimed))
+            kept = queue.finish(database, claimed, _result(assessed), actor=actor())
+    finally:
+        if not kept:
+            shutil.rmtree(folder, ignore_errors=True)
+            _zip_path(settings, claimed).unlink(missing_ok=True)
+
+
+def _zip_path(settings: Settings, claimed: Claim) -> Any:
+    return uploads.dossiers(settings) / f"{_folder_name(claimed)}.zip"
+
+
+def _result(assessed: Assessed) -> queue.Result:
+    from sandbox.records.mlflow_log import key_of
+
+    dossier = assessed.assessment.dossier
+    counts = dossier.outcome_counts
+    return queue.Result(
+        system=dossier.declaration.system.name,
+        version=dossier.declaration.system.version,
+        risk_class=str(dossier.risk.risk_class),
+        beyond=counts["beyond"],
+        undecided=counts["undecided"],
+        within=counts["within"],
+        folder=assessed.folder.name,
+        dossier_digest=dossier.digest,
+        evidence_digest=dossier.submission.evidence_digest,
+        outbox_key=key_of(assessed.folder),
+    )
+
+
+class _Reporter:
+    """Writes progress to the record: each new stage at once, steps within one not more often than can be read."""
+
+    def __init__(self, database: Database, claimed: Claim) -> None:
+        self._database, self._claimed = database, claimed
+        self._stage, self._at = "", 0.0
+
+    def __call__(self, stage: Stage) -> None:
+        at = time.monotonic()
+        if stage.name == self._stage and at - self._at < REPORT_SECONDS and stage.done != stage.total:
+            return
+        self._stage, self._at = stage.name, at
+        queue.report(self._database, self._claimed, stage=stage.name, done=stage.done, total=stage.total)
+
+
+def _end_with_parent() -> None:
+    """End this process and its group when the worker is gone: a result that nobody waits for must not appear."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.killpg(os.getpid(), signal.SIGKILL)

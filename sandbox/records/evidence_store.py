@@ -1,0 +1,489 @@
+"""Keep sealed evidence: one encrypted file per evidence, its key apart from it, and an end date on both.
+
+A file is a plain header (version, digest, key id, dates) and then pieces of AES-256-GCM. Each piece is bound to the
+header, to its place and to being the last or not, so that pieces cannot be swapped, cut off or taken from another file.
+Inside are JSON facts, Arrow streams and raw arrays: nothing in it can execute. Removing the key erases the evidence.
+
+Assumes of its caller: the state folder belongs to the service alone. Whoever can read both folders of it can read the
+rows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+import logging
+import os
+import secrets
+import struct
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from checks.declaration import Declaration
+from checks.evidence import Answers, Document, Evidence, digest_of
+from sandbox.errors import Broken
+from sandbox.records.database import locked, new_id, now, private_folder
+from sandbox.settings import Settings
+
+log = logging.getLogger(__name__)
+
+MAGIC = b"AIACT-EVIDENCE\n"
+VERSION = 1
+PIECE = 1024**2
+_TAG = 16
+_HEADER_LIMIT = 64 * 1024
+_JSON_LIMIT = 512 * 1024**2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sealed:
+    """What the plain header of a sealed file says.
+
+    Args:
+        digest: digest of the evidence.
+        key_id: which key opens it.
+        nonce: 7 random bytes, hexadecimal.
+        submission: digest of the submission.
+        sealed, expires: dates, ISO 8601; from the day after `expires` on it counts as erased.
+    """
+
+    version: int
+    digest: str
+    key_id: str
+    nonce: str
+    submission: str
+    sealed: str
+    expires: str
+
+
+def folder(settings: Settings) -> Path:
+    """Give the folder of sealed evidence."""
+    return private_folder(settings.state / "evidence")
+
+
+def _keys(settings: Settings) -> Path:
+    return private_folder(settings.state / "keys")
+
+
+def _exchanging(settings: Settings) -> AbstractContextManager[None]:
+    return locked(settings.state / "evidence.lock")
+
+
+def _path(digest: str, settings: Settings) -> Path:
+    if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
+        raise ValueError("a digest is 64 hexadecimal digits")
+    return folder(settings) / f"{digest}.sealed"
+
+
+def _key_path(digest: str, key_id: str, settings: Settings) -> Path:
+    return _keys(settings) / f"{digest}.{key_id}.key"
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
+    return prefix + struct.pack(">IB", number, last)
+
+
+class _Sealing(io.RawIOBase):
+    """A file that encrypts what is written to it, piece by piece."""
+
+    def __init__(self, out: BinaryIO, key: bytes, prefix: bytes, header: bytes) -> None:
+        super().__init__()
+        self._out, self._cipher, self._prefix, self._header = out, AESGCM(key), prefix, header
+        self._waiting = bytearray()
+        self._number = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, piece: object, /) -> int:
+        raw = memoryview(piece).cast("B")  # type: ignore[arg-type]  # any buffer
+        self._waiting += raw
+        while len(self._waiting) > PIECE:
+            self._put(bytes(self._waiting[:PIECE]), last=False)
+            del self._waiting[:PIECE]
+        return len(raw)
+
+    def _put(self, piece: bytes, *, last: bool) -> None:
+        self._out.write(self._cipher.encrypt(_nonce(self._prefix, self._number, last), piece, self._header))
+        self._number += 1
+
+    def finish(self) -> None:
+        """Write the last piece."""
+        self._put(bytes(self._waiting), last=True)
+
+
+class _Opening(io.RawIOBase):
+    """A file that decrypts what is read from it, piece by piece; what it gives is genuine."""
+
+    def __init__(self, source: BinaryIO, key: bytes, prefix: bytes, header: bytes) -> None:
+        super().__init__()
+        self._source, self._cipher, self._prefix, self._header = source, AESGCM(key), prefix, header
+        self._ready = memoryview(b"")
+        self._number = 0
+        self._next = source.read(PIECE + _TAG)
+        self._ended = False
+
+    def readable(self) -> bool:
+        return True
+
+    def _more(self) -> bool:
+        if self._ended:
+            return False
+        piece, self._next = self._next, self._source.read(PIECE + _TAG)
+        self._ended = not self._next
+        nonce = _nonce(self._prefix, self._number, self._ended)
+        self._ready = memoryview(self._cipher.decrypt(nonce, piece, self._header))
+        self._number += 1
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._ready and self._more():
+            pass
+        given = min(len(self._ready), len(buffer))
+        buffer[:given] = self._ready[:given]
+        self._ready = self._ready[given:]
+        return given
+
+
+class _Part(io.RawIOBase):
+    """One part of unknown length, as blocks of stated length; a block of length 0 ends it."""
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__()
+        self._stream = stream
+        self._left = 0
+        self._over = False
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+    def write(self, piece: object, /) -> int:
+        raw = memoryview(piece).cast("B")  # type: ignore[arg-type]  # any buffer
+        if len(raw):
+            self._stream.write(struct.pack("<Q", len(raw)))
+            self._stream.write(raw)
+        return len(raw)
+
+    def finish(self) -> None:
+        """End the part."""
+        self._stream.write(struct.pack("<Q", 0))
+
+    def readinto(self, buffer: Any, /) -> int:
+        if not self._left and not self._over:
+            (self._left,) = struct.unpack("<Q", _exactly(self._stream, 8))
+            self._over = self._left == 0
+        if self._over:
+            return 0
+        piece = self._stream.read(min(self._left, len(buffer)))
+        if not piece:
+            raise EOFError("the sealed file ends inside a part")
+        buffer[: len(piece)] = piece
+        self._left -= len(piece)
+        return len(piece)
+
+
+def _exactly(stream: Any, size: int) -> bytes:
+    got = stream.read(size)
+    if len(got) != size:
+        raise EOFError("the sealed file ends inside a part")
+    return bytes(got)
+
+
+# JSON has no tuples, and the digest of evidence tells a tuple from a list.
+_TUPLE = "\0tuple"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return {_TUPLE: [_plain(v) for v in value]}
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return value
+
+
+def _back(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_back(v) for v in value]
+    if isinstance(value, dict):
+        if set(value) == {_TUPLE}:
+            return tuple(_back(v) for v in value[_TUPLE])
+        return {k: _back(v) for k, v in value.items()}
+    return value
+
+
+def _write_part(stream: Any, name: dict[str, Any]) -> _Part:
+    raw = json.dumps(name, ensure_ascii=False).encode()
+    stream.write(struct.pack("<Q", len(raw)))
+    stream.write(raw)
+    return _Part(stream)
+
+
+def _write(evidence: Evidence, stream: Any) -> None:
+    part = _write_part(stream, {"kind": "facts"})
+    facts = {
+        "declaration": evidence.declaration.model_dump(mode="json"),
+        "submission_digest": evidence.submission_digest,
+        "documents": [{"name": d.name, "text": d.text, "digest": d.digest} for d in evidence.documents],
+        "scan": _plain(dict(evidence.scan)),
+        "model_fault": None if evidence.model_fault is None else _plain(dict(evidence.model_fault)),
+        "seed": evidence.seed,
+        "digest": evidence.digest,
+    }
+    part.write(json.dumps(facts, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    part.finish()
+    tables: list[tuple[dict[str, Any], pa.Table]] = []
+    if evidence.rows is not None:
+        tables.append(({"kind": "rows"}, evidence.rows))
+    tables += [({"kind": "cells", "attribute": a}, t) for a, t in evidence.cells.items()]
+    tables += [({"kind": "moments", "attribute": a}, t) for a, t in evidence.moments.items()]
+    for name, table in tables:
+        part = _write_part(stream, name)
+        with pa.ipc.new_stream(pa.PythonFile(part, "w"), table.schema) as writer:
+            writer.write_table(table)
+        part.finish()
+    for probe, given in evidence.asked.items():
+        arrays: dict[str | None, Any] = {None: given.values, **{str(n): a for n, a in given.facts.items()}}
+        for fact, array in arrays.items():
+            if array.dtype.hasobject:
+                raise TypeError(f"answers.{probe}.{fact}: an array of objects cannot be sealed")
+            whole = np.ascontiguousarray(array)
+            name = {"kind": "array", "probe": probe, "fact": fact, "dtype": array.dtype.str, "shape": array.shape}
+            part = _write_part(stream, name)
+            part.write(whole.tobytes())
+            part.finish()
+    _write_part(stream, {"kind": "end"}).finish()
+
+
+def _parts(stream: Any) -> Iterator[tuple[dict[str, Any], BinaryIO]]:
+    while True:
+        (size,) = struct.unpack("<Q", _exactly(stream, 8))
+        if size > _HEADER_LIMIT:
+            raise ValueError("the name of a part is too long")
+        name = json.loads(_exactly(stream, size))
+        part: BinaryIO = io.BufferedReader(_Part(stream), PIECE)
+        if name["kind"] != "end":
+            yield name, part
+        while part.read(PIECE):
+            pass
+        if name["kind"] == "end":
+            return
+
+
+def _read(stream: Any) -> Evidence:
+    facts: dict[str, Any] = {}
+    rows = None
+    tables: dict[str, dict[str, pa.Table]] = {"cells": {}, "moments": {}}
+    arrays: dict[str, dict[str | None, Any]] = {}
+    for name, part in _parts(stream):
+        match name["kind"]:
+            case "facts":
+                facts = json.loads(part.read(_JSON_LIMIT).decode("utf-8", "surrogatepass"))
+            case "array":
+                dtype = np.dtype(name["dtype"])
+                array = np.frombuffer(part.read(), dtype=dtype).reshape(name["shape"]).copy()
+                arrays.setdefault(name["probe"], {})[name["fact"]] = array
+            case kind:
+                with pa.ipc.open_stream(pa.PythonFile(part, "r")) as reader:
+                    table = reader.read_all()
+                if kind == "rows":
+                    rows = table
+                else:
+                    tables[kind][name["attribute"]] = table
+    asked = {
+        probe: Answers(values=given.pop(None), facts={str(k): v for k, v in given.items()})
+        for probe, given in arrays.items()
+    }
+    return Evidence(
+        declaration=Declaration.model_validate(facts["declaration"]),
+        submission_digest=facts["submission_digest"],
+        rows=rows,
+        asked=asked,
+        cells=tables["cells"],
+        moments=tables["moments"],
+        documents=tuple(Document(**d) for d in facts["documents"]),
+        scan=_back(facts["scan"]),
+        model_fault=_back(facts["model_fault"]),
+        seed=facts["seed"],
+        digest=facts["digest"],
+    )
+
+
+def store(evidence: Evidence, settings: Settings, *, today: dt.date | None = None) -> None:
+    """Seal evidence: encrypt it, keep its key apart, and set the date from which it is gone.
+
+    Evidence that is kept already is sealed anew, under a new key and with a new date.
+
+    Args:
+        evidence: with its digest set.
+        settings: state folder and retention.
+        today: the day to count from; the present day if None.
+
+    Raises:
+        ValueError: its digest is not the digest of its facts.
+        TypeError: a fact is of a kind that cannot be sealed (JSON facts, numbers, booleans and text can).
+    """
+    if evidence.digest != digest_of(evidence):
+        raise ValueError("the digest of the evidence is not the digest of its facts")
+    day = today or now().date()
+    key, prefix = AESGCM.generate_key(256), secrets.token_bytes(7)
+    sealed = Sealed(
+        version=VERSION,
+        digest=evidence.digest,
+        key_id=new_id(),
+        nonce=prefix.hex(),
+        submission=evidence.submission_digest,
+        sealed=day.isoformat(),
+        expires=(day + dt.timedelta(days=settings.retention_days)).isoformat(),
+    )
+    path = _path(evidence.digest, settings)
+    header = json.dumps({name: getattr(sealed, name) for name in Sealed.__slots__}, sort_keys=True).encode()
+    partial = path.with_suffix(f".{sealed.key_id}.partial")
+    try:
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
+            out.write(MAGIC + struct.pack("<I", len(header)) + header)
+            stream = _Sealing(out, key, prefix, header)
+            _write(evidence, stream)
+            stream.finish()
+            out.flush()
+            os.fsync(out.fileno())
+        # Two assessments of the same submission seal the same evidence: file and key are exchanged together. The key is
+        # there before the file that needs it; a crash in between leaves a key that opens nothing.
+        with _exchanging(settings):
+            _write_private(_key_path(evidence.digest, sealed.key_id, settings), key)
+            partial.rename(path)
+            _remove_keys(evidence.digest, settings, but=sealed.key_id)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read_header(file: BinaryIO) -> tuple[Sealed, bytes]:
+    if file.read(len(MAGIC)) != MAGIC:
+        raise ValueError("not a sealed file")
+    (size,) = struct.unpack("<I", _exactly(file, 4))
+    if size > _HEADER_LIMIT:
+        raise ValueError("the header is too long")
+    raw = _exactly(file, size)
+    given = json.loads(raw)
+    if given.get("version") != VERSION:
+        raise ValueError(f"sealed as version {given.get('version')}, which this software does not read")
+    return Sealed(**given), raw
+
+
+def load(digest: str, settings: Settings, *, today: dt.date | None = None) -> Evidence | None:
+    """Open sealed evidence.
+
+    Args:
+        digest: digest of the evidence, as its dossier names it.
+        settings: where it is kept.
+        today: the day to count from; the present day if None.
+
+    Returns:
+        The evidence, equal to what was stored; None once it is erased, its key is gone or its date is over.
+
+    Raises:
+        Broken: the file was changed or damaged.
+        ValueError: this is no digest.
+    """
+    path = _path(digest, settings)
+    try:
+        with ExitStack() as stack:
+            with _exchanging(settings):
+                file = stack.enter_context(path.open("rb"))
+                sealed, header = _read_header(file)
+                if dt.date.fromisoformat(sealed.expires) < (today or now().date()):
+                    return None
+                key = _key_path(digest, sealed.key_id, settings).read_bytes()
+            stream = io.BufferedReader(_Opening(file, key, bytes.fromhex(sealed.nonce), header), PIECE)
+            evidence = _read(stream)
+            if stream.read(1):
+                raise ValueError("something follows the last part")
+    except FileNotFoundError:
+        return None
+    except (InvalidTag, EOFError, KeyError, TypeError, ValueError, struct.error, pa.ArrowException) as error:
+        raise _damaged(digest, repr(error)) from error
+    if evidence.digest != digest or digest_of(evidence) != digest:
+        raise _damaged(digest, "its facts do not have the digest it was asked for by")
+    return evidence
+
+
+def _damaged(digest: str, why: str) -> Broken:
+    incident = new_id()[:12]
+    log.error("incident %s: sealed evidence %s cannot be opened: %s", incident, digest, why)
+    return Broken(incident)
+
+
+def _remove_keys(digest: str, settings: Settings, *, but: str = "") -> bool:
+    removed = False
+    for key in _keys(settings).glob(f"{digest}.*.key"):
+        if key != _key_path(digest, but, settings):
+            # Overwritten first: a file system that keeps blocks in place then keeps no key either.
+            with key.open("r+b") as file:
+                file.write(b"\0" * 32)
+                file.flush()
+                os.fsync(file.fileno())
+            key.unlink(missing_ok=True)
+            removed = True
+    return removed
+
+
+def erase(digest: str, settings: Settings) -> bool:
+    """Erase evidence: its key first, then the file.
+
+    Returns:
+        Whether there was something to erase.
+    """
+    path = _path(digest, settings)
+    with _exchanging(settings):
+        removed = _remove_keys(digest, settings)
+        there = path.exists()
+        path.unlink(missing_ok=True)
+    return removed or there
+
+
+def kept(settings: Settings) -> tuple[Sealed, ...]:
+    """List what is kept, by the headers alone; a file that has none is left out and logged."""
+    found = []
+    for path in sorted(folder(settings).glob("*.sealed")):
+        try:
+            with path.open("rb") as file:
+                found.append(_read_header(file)[0])
+        except (ValueError, EOFError, TypeError, OSError) as error:
+            log.error("%s is no sealed file: %r", path.name, error)
+    return tuple(found)
+
+
+def expire(settings: Settings, today: dt.date | None = None) -> tuple[str, ...]:
+    """Erase all evidence whose date is over.
+
+    Args:
+        today: the day to count from; the present day if None.
+
+    Returns:
+        Digests of what was erased.
+    """
+    day = today or now().date()
+    over = tuple(s.digest for s in kept(settings) if dt.date.fromisoformat(s.expires) < day)
+    for digest in over:
+        erase(digest, settings)
+    return over

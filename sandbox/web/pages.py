@@ -1,0 +1,231 @@
+"""The pages: what this is, handing in a submission, watching it, reading its report."""
+
+from __future__ import annotations
+
+import mimetypes
+from pathlib import Path
+from typing import Any, cast
+
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    g,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    send_file,
+    url_for,
+)
+from werkzeug.routing import BaseConverter
+from werkzeug.wrappers import Response as BaseResponse
+
+from sandbox.errors import NotAllowed
+from sandbox.records import queue, uploads
+from sandbox.records.database import State, Submission
+from sandbox.web import receiving
+from sandbox.web.live import STAGES, progress_of
+from sandbox.web.security import csrf_token, require_token
+from sandbox.web.words import DEFAULT_LANGUAGE, LANGUAGES, Pages, visible
+
+blueprint = Blueprint("pages", __name__)
+
+
+class LanguageConverter(BaseConverter):
+    """The part of an address that says a language there are pages in."""
+
+    regex = "|".join(LANGUAGES)
+
+
+LANGUAGE_COOKIE = "lang"
+LANGUAGE_SECONDS = 365 * 24 * 3600
+DOWNLOADS = ("model_card.{lang}.pdf", "model_card.{lang}.md", "model_card.{lang}.html", "dossier.json", "run.json")
+"""Files of a dossier that the report offers one by one, where they are there."""
+
+ACTOR = "web"
+
+
+def service() -> Any:
+    """Give what this application works with: settings, database, streams."""
+    return current_app.extensions["aiact_sandbox"]
+
+
+def words() -> Pages:
+    """Give the words in the reader's language."""
+    if "words" not in g:
+        g.words = Pages(_language())
+    return cast("Pages", g.words)
+
+
+def _language() -> str:
+    asked = (request.view_args or {}).get("lang") or request.path.strip("/").partition("/")[0]
+    if asked in LANGUAGES:
+        return str(asked)
+    kept = request.cookies.get(LANGUAGE_COOKIE)
+    return kept if kept in LANGUAGES else request.accept_languages.best_match(LANGUAGES) or DEFAULT_LANGUAGE
+
+
+@blueprint.app_context_processor
+def _in_every_template() -> dict[str, Any]:
+    return {
+        "w": words(),
+        "lang": words().lang,
+        "visible": visible,
+        "languages": [(code, Pages(code)("language"), _same_page(code)) for code in LANGUAGES],
+        "service_name": words()("service"),
+        "upload_limit": service().settings.upload_bytes,
+    }
+
+
+def _same_page(lang: str) -> str:
+    """Give the address of this page in another language; of the start page where this one has no address."""
+    if request.endpoint and request.method in ("GET", "HEAD") and "lang" in (request.view_args or {}):
+        return url_for(request.endpoint, **{**(request.view_args or {}), "lang": lang})
+    return url_for("pages.start", lang=lang)
+
+
+@blueprint.after_request
+def _remember_language(response: Response) -> Response:
+    lang = (request.view_args or {}).get("lang")
+    if lang in LANGUAGES and request.cookies.get(LANGUAGE_COOKIE) != lang:
+        response.set_cookie(LANGUAGE_COOKIE, lang, max_age=LANGUAGE_SECONDS, samesite="Lax", httponly=True)
+    return response
+
+
+@blueprint.get("/")
+def root() -> BaseResponse:
+    """Lead to the start page in the reader's language."""
+    answer = redirect(url_for("pages.start", lang=_language()), 302)
+    answer.headers["Vary"] = "Accept-Language, Cookie"
+    return answer
+
+
+@blueprint.get("/<lang:lang>/")
+def start(lang: str) -> str:  # noqa: ARG001  # read from the address by `words`
+    """Say what this is and what it is not, and take a submission."""
+    return render_template("start.html", problem=None, newest=queue.newest(service().database, limit=5))
+
+
+@blueprint.get("/<lang:lang>/submissions")
+def submissions(lang: str) -> str:  # noqa: ARG001
+    """List the submissions of this machine."""
+    return render_template("submissions.html", rows=queue.newest(service().database))
+
+
+@blueprint.post("/<lang:lang>/submissions")
+def submit(lang: str) -> BaseResponse:
+    """Take a submission in and lead to its page."""
+    receiving.expect()
+    require_token()
+    sent = request.files.get("submission")
+    taken = g.get("receiving")
+    if sent is None or taken is None or taken.size == 0:
+        csrf_token()
+        page = render_template(
+            "start.html",
+            problem=words()("start.problem.none" if sent is None or not sent.filename else "start.problem.empty"),
+            newest=queue.newest(service().database, limit=5),
+        )
+        return make_response(page, 422)
+    submission_id = receiving.keep(taken, sent.filename or "", service().database, actor=ACTOR)
+    return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
+
+
+def _found(submission_id: str) -> Submission:
+    found = queue.find(service().database, submission_id)
+    if found is None:
+        raise NotAllowed("there is no such submission")
+    return found
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>")
+def submission(lang: str, submission_id: str) -> BaseResponse | str:
+    """Show how far a submission is, what was wrong with it, or lead to its report."""
+    found = _found(submission_id)
+    if found.state == State.DONE:
+        return redirect(url_for("pages.report", lang=lang, submission_id=submission_id), 303)
+    progress = progress_of(found, queue.waiting_before(service().database, found), words())
+    return render_template(
+        "submission.html",
+        row=found,
+        progress=progress,
+        stages=STAGES,
+        problems=[(p.get("field", ""), *words().problem(p)) for p in found.problems],
+    )
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/events")
+def events(lang: str, submission_id: str) -> BaseResponse:  # noqa: ARG001
+    """Stream the progress of a submission; 204 tells the browser to stop asking."""
+    _found(submission_id)
+    stream = service().streams.open(submission_id, words())
+    if stream is None:
+        return Response(status=204)
+    return Response(stream, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+@blueprint.post("/<lang:lang>/submissions/<submission_id>/cancel")
+def cancel(lang: str, submission_id: str) -> BaseResponse:
+    """Ask for a submission to be stopped."""
+    require_token()
+    _found(submission_id)
+    queue.request_cancel(service().database, submission_id, actor=ACTOR)
+    return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
+
+
+def _folder(found: Submission) -> Path:
+    if found.dossier is None:
+        raise NotAllowed("there is no dossier yet")
+    return uploads.dossiers(service().settings) / found.dossier
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/report")
+def report(lang: str, submission_id: str) -> str:
+    """Show a report: three counts, the indicated class, the card, and all its files."""
+    found = _found(submission_id)
+    files = uploads.files_of(_folder(found))
+    offered = [name for pattern in DOWNLOADS if (name := pattern.format(lang=lang)) in files]
+    return render_template("report.html", row=found, offered=offered, has_card=f"model_card.{lang}.html" in files)
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/card/model_card.<of>.html")
+def card(lang: str, submission_id: str, of: str) -> BaseResponse:  # noqa: ARG001
+    """Give the card as it stands in the dossier, under its own name, so that its links to its siblings work.
+
+    It can run nothing.
+    """
+    return _document(submission_id, f"model_card.{of}.html", download=False)
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/files/<path:name>")
+def file(lang: str, submission_id: str, name: str) -> BaseResponse:  # noqa: ARG001
+    """Give one file of a dossier to be saved."""
+    return _document(submission_id, name, download=True)
+
+
+def _document(submission_id: str, name: str, *, download: bool) -> BaseResponse:
+    found = _found(submission_id)
+    folder = _folder(found)
+    # Compared with what is there, never joined and hoped for.
+    if name not in uploads.files_of(folder):
+        abort(404)
+    g.is_document = True
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return send_file(folder / name, mimetype=kind, as_attachment=download, download_name=Path(name).name)
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/dossier.zip")
+def dossier(lang: str, submission_id: str) -> BaseResponse:  # noqa: ARG001
+    """Give the whole dossier as one zip."""
+    return send_dossier(_found(submission_id))
+
+
+def send_dossier(found: Submission) -> BaseResponse:
+    """Send the zip of a dossier, as it was made when the dossier was."""
+    path = uploads.dossiers(service().settings) / f"{_folder(found).name}.zip"
+    g.is_document = True
+    return send_file(
+        path, mimetype="application/zip", as_attachment=True, download_name=f"dossier-{found.id[:8]}.zip", etag=True
+    )

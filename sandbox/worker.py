@@ -1,0 +1,191 @@
+"""Take submissions from the queue and run them, one after the other, until told to stop.
+
+Several workers may run on one machine or on several. A worker speaks to nobody over HTTP but the tracking server.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+from sandbox import engine
+from sandbox.records import audit, evidence_store, mlflow_log, queue, uploads
+from sandbox.records.database import Database, State, Submission, migrate, new_id, now
+from sandbox.records.queue import Claim
+from sandbox.settings import Settings
+
+log = logging.getLogger(__name__)
+
+IDLE_SECONDS = 0.5
+"""Longest pause between two looks into an empty queue."""
+
+TIDY_SECONDS = 3600.0
+LOG_SECONDS = 5.0
+LOG_SECONDS_AT_MOST = 300.0
+"""Pause before MLflow is tried again: from the first to the second, doubled at each failure."""
+
+
+def work(
+    settings: Settings,
+    *,
+    entry: str = engine.ASSESS,
+    stop: threading.Event | None = None,
+    until_empty: bool = False,
+    parent: int | None = None,
+    lease_seconds: float = queue.LEASE_SECONDS,
+) -> None:
+    """Work until SIGTERM or SIGINT arrives or `stop` is set; what runs then is given back to the queue.
+
+    Args:
+        settings: of this service.
+        entry: see `sandbox.engine.run`.
+        stop: set it to stop; signals set it too, where this is the main thread.
+        until_empty: stop as soon as nothing waits, and log what is in the outbox.
+        parent: process id of a supervisor; the worker stops when that is no longer its parent.
+        lease_seconds: how long a sign of life counts.
+    """
+    stop = stop or threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        _stop_on_signals(stop)
+    if parent is not None:
+        threading.Thread(target=_stop_with, args=(parent, stop), name="parent watch", daemon=True).start()
+    migrate(settings)
+    database = Database(settings)
+    logger = _Logger(settings, stop)
+    tidied = 0.0
+    try:
+        engine.sweep(settings)
+        if not until_empty:
+            logger.start()
+        while not stop.is_set():
+            claimed = None
+            try:
+                if time.monotonic() - tidied > TIDY_SECONDS or not tidied:
+                    tidy(settings, database)
+                    tidied = time.monotonic()
+                queue.requeue_expired(database, actor=engine.actor())
+                claimed = queue.claim(database, worker=engine.actor(), lease_seconds=lease_seconds)
+                if claimed is not None:
+                    engine.run(
+                        claimed.submission_id,
+                        settings,
+                        token=claimed.token,
+                        entry=entry,
+                        stop=stop,
+                        lease_seconds=lease_seconds,
+                    )
+                    logger.wake()
+            except Exception:  # noqa: BLE001  # logged, and recorded as a fault of ours
+                # One submission, or a database that is away for a moment, must not end the worker.
+                _record_fault(database, claimed)
+                stop.wait(IDLE_SECONDS)
+            if claimed is None:
+                if until_empty:
+                    break
+                stop.wait(IDLE_SECONDS)
+    finally:
+        stop.set()
+        logger.finish()
+        if until_empty:
+            mlflow_log.drain(mlflow_log.DatabaseOutbox(database, settings), settings)
+        database.close()
+
+
+def _record_fault(database: Database, claimed: Claim | None) -> None:
+    incident = new_id()[:12]
+    log.exception("incident %s: the worker failed at %s", incident, claimed or "the queue")
+    if claimed is None:
+        return
+    try:
+        queue.end(database, claimed, state=State.FAILED, actor=engine.actor(), incident=incident)
+    except Exception:
+        log.exception("incident %s: the failure could not be recorded; the lease will run out", incident)
+
+
+def _stop_with(parent: int, stop: threading.Event) -> None:
+    """Stop when the supervisor is gone: whoever was killed can tell nobody."""
+    while not stop.wait(IDLE_SECONDS):
+        if os.getppid() != parent:
+            log.warning("the service is gone; the worker stops")
+            stop.set()
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def told(number: int, _frame: FrameType | None) -> None:
+        log.info("%s: stopping", signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, told)
+    signal.signal(signal.SIGINT, told)
+
+
+def tidy(settings: Settings, database: Database, today: dt.date | None = None) -> None:
+    """Remove what is kept no longer: evidence and uploads past their date, and what killed processes left.
+
+    Args:
+        today: the day to count from; the present day if None.
+    """
+    day = today or now().date()
+    for digest in evidence_store.expire(settings, day):
+        with database.writing() as session:
+            audit.record(session, actor=engine.actor(), action="evidence.expired", subject=digest)
+    before = dt.datetime.combine(day, dt.time(), dt.UTC) - dt.timedelta(days=settings.retention_days)
+    for upload in uploads.uploads(settings).iterdir():
+        if dt.datetime.fromtimestamp(upload.stat().st_mtime, dt.UTC) >= before:
+            continue
+        with database.reading() as session:
+            found = session.get(Submission, upload.stem)
+            needed = found is not None and not State(found.state).is_over
+        if not needed:
+            upload.unlink(missing_ok=True)
+            with database.writing() as session:
+                audit.record(session, actor=engine.actor(), action="upload.expired", subject=upload.stem)
+    engine.empty_quarantine(settings)
+
+
+class _Logger:
+    """Brings the outbox to MLflow beside the work, so that a slow tracking server delays no assessment."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._wake = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="mlflow logger", daemon=True)
+
+    def start(self) -> None:
+        """Start looking into the outbox."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look into the outbox now."""
+        self._wake.set()
+
+    def finish(self) -> None:
+        """Wait for what is being logged, for a while; what is left stays in the outbox."""
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(15)
+
+    def _loop(self) -> None:
+        database = Database(self._settings)
+        pause = LOG_SECONDS
+        outboxes: tuple[mlflow_log.Outbox, ...] = (
+            mlflow_log.DatabaseOutbox(database, self._settings),
+            mlflow_log.FolderOutbox(self._settings),
+        )
+        while True:
+            drained = [mlflow_log.drain(outbox, self._settings, stop=self._stop) for outbox in outboxes]
+            if any(d.waiting for d in drained):
+                pause = min(pause * 2, LOG_SECONDS_AT_MOST)
+                log.warning("not logged to MLflow yet: %s", next(d.problem for d in drained if d.waiting))
+            else:
+                pause = LOG_SECONDS
+            if self._stop.is_set():
+                break
+            self._wake.wait(pause)
+            self._wake.clear()
+        database.close()

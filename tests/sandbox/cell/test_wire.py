@@ -1,0 +1,389 @@
+"""The wire between host and cell: what goes in arrives the same, and what comes back is never believed."""
+
+from __future__ import annotations
+
+import math
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sandbox.cell import wire
+from sandbox.cell.columns import Columns
+from sandbox.cell.wire import ANSWER, MAGIC, VERSION, Column, Kind, OffTheWire, Section, Setup, Status, Type
+from sandbox.errors import CellUnavailable, ModelFault
+from sandbox.isolation.conversation import Conversation, encode
+from sandbox.isolation.interface import Ending, Limits
+from tests.make.talks import Process
+
+CATEGORIES = ("a", "", "ü")
+QUICK = Limits(answer_seconds=0.3, start_seconds=0.3)
+
+
+def setup(*columns: Column, k: int = 1, output: str = "value", classes: tuple[str, ...] = ()) -> Setup:
+    """A set-up of these columns."""
+    return Setup(
+        format="xgboost",
+        path="/c/model/m",
+        allow_code=False,
+        columns=columns or (Column(name="x", type="number"),),
+        task="regression",
+        output=output,
+        classes=classes,
+        score_of="",
+        k=k,
+    )
+
+
+def across(stated: Setup, batch: pa.Table) -> Columns:
+    """Write a batch on the host and read it in the cell."""
+    sent = b"".join(wire.batch_parts(1, batch.num_rows, encode(stated, batch)))
+    kind, sequence = wire.FRAME.unpack_from(sent)[2:4]
+    assert (kind, sequence) == (Kind.BATCH, 1)
+    assert len(sent) % 8 == 0
+    return Columns(stated, wire.read_batch(1, memoryview(bytearray(sent[wire.FRAME.size :]))))
+
+
+floats = st.none() | st.floats(allow_nan=False)
+rows = st.lists(
+    st.tuples(
+        floats,
+        st.none() | st.integers(-(2**53), 2**53),
+        st.none() | st.booleans(),
+        st.none() | st.sampled_from(CATEGORIES),
+        st.none() | st.text(max_size=8),
+    ),
+    min_size=1,
+    max_size=12,
+)
+ALL = (
+    Column(name="number", type="number"),
+    Column(name="whole", type="whole"),
+    Column(name="boolean", type="boolean"),
+    Column(name="category", type="category", categories=CATEGORIES),
+    Column(name="text", type="text"),
+)
+TYPES = (pa.float64(), pa.int64(), pa.bool_(), pa.string(), pa.string())
+
+
+def same(got: object, sent: object) -> bool:
+    """Whether a value arrived as it was sent; what is missing arrives as NaN."""
+    return (isinstance(got, float) and math.isnan(got)) if sent is None else got == sent
+
+
+@settings(deadline=None)
+@given(rows)
+def test_every_type_arrives_as_it_was_sent(values: list[tuple[object, ...]]) -> None:
+    columns = {
+        c.name: pa.array([row[i] for row in values], kind) for i, (c, kind) in enumerate(zip(ALL, TYPES, strict=True))
+    }
+    columns["category"] = columns["category"].dictionary_encode()
+    got = across(setup(*ALL), pa.table(columns))
+    for i in range(len(ALL)):
+        for arrived, row in zip(got.natural(i).tolist(), values, strict=True):
+            assert same(arrived, row[i]), ALL[i].name
+    frame = got.frame()
+    assert list(frame.columns) == [c.name for c in ALL]
+    assert len(frame) == len(values)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(floats, floats), min_size=1, max_size=9))
+def test_numbers_become_one_matrix(values: list[tuple[float | None, float | None]]) -> None:
+    stated = setup(Column(name="p", type="number"), Column(name="q", type="number"))
+    batch = pa.table({n: pa.array([v[i] for v in values], pa.float64()) for i, n in enumerate("pq")})
+    wanted = np.array([[np.nan if v is None else v for v in row] for row in values])
+    np.testing.assert_array_equal(across(stated, batch).matrix(), wanted)
+    np.testing.assert_array_equal(across(stated, batch).matrix([1, 0]), wanted[:, ::-1])
+    np.testing.assert_array_equal(across(stated, batch).frame().to_numpy(), wanted)
+
+
+@settings(deadline=None)
+@given(rows, st.integers(0, 3))
+def test_slices_and_chunks_write_the_same_bytes_as_whole_columns(values: list[tuple[object, ...]], cut: int) -> None:
+    columns = {
+        c.name: pa.array([row[i] for row in values], kind) for i, (c, kind) in enumerate(zip(ALL, TYPES, strict=True))
+    }
+    whole = pa.table(columns)
+    cut = min(cut, len(values))
+    chunked = pa.concat_tables([whole.slice(0, cut), whole.slice(cut)])
+    stated = setup(*ALL)
+
+    def sent(batch: pa.Table) -> bytes:
+        return b"".join(wire.batch_parts(1, batch.num_rows, encode(stated, batch)))
+
+    assert sent(chunked) == sent(whole)
+    longer = pa.concat_tables([whole, whole]).combine_chunks()
+    assert sent(longer.slice(len(values), len(values))) == sent(whole)
+
+
+def test_nothing_travels_under_a_missing_value() -> None:
+    mask = np.array([False, True])
+    under = [pa.array(np.array([1.0, secret]), mask=mask) for secret in (7.0, 8.0)]
+    stated = setup()
+    first, second = (encode(stated, pa.table({"x": a}))[0] for a in under)
+    assert bytes(first.values) == bytes(second.values)
+
+
+def test_a_category_keeps_its_stated_code_whatever_the_batch_holds() -> None:
+    column = Column(name="c", type="category", categories=("x", "y", "z"))
+    batch = pa.table({"c": pa.array(["z", None, "x"]).dictionary_encode()})
+    np.testing.assert_array_equal(across(setup(column), batch).codes(0), [2, -1, 0])
+    with pytest.raises(ValueError, match="not in the set-up"):
+        encode(setup(column), pa.table({"c": pa.array(["w"]).dictionary_encode()}))
+
+
+def test_a_batch_with_any_other_column_is_not_sent() -> None:
+    batch = pa.table({"x": [1.0], "label": ["yes"]})
+    with pytest.raises(ValueError, match="other columns"):
+        encode(setup(), batch)
+    with pytest.raises(ValueError, match="not a number"):
+        encode(setup(), pa.table({"x": ["1"]}))
+
+
+def test_a_set_up_is_read_as_it_was_written() -> None:
+    stated = setup(*ALL, k=3, output="probability", classes=("é", "b", "c"))
+    assert Setup.decode(bytearray(stated.encode())) == stated
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_as_a_batch_end_in_one_error_or_a_batch(body: bytes) -> None:
+    try:
+        wire.read_batch(1, memoryview(bytearray(body)))
+    except OffTheWire:
+        return
+    assert len(body) >= wire.BATCH.size
+
+
+def test_huge_lengths_are_refused_before_anything_is_made() -> None:
+    for rows_, columns, length in ((2**60, 1, 2**63 - 8), (1, 2**32 - 1, 8), (1, 1, 2**40)):
+        body = wire.BATCH.pack(rows_, columns, 0) + wire.SECTION.pack(Type.NUMBER, 0, 0, 0, length, 0) + bytes(8)
+        with pytest.raises(OffTheWire):
+            wire.read_batch(1, memoryview(bytearray(body)))
+
+
+def ready() -> bytes:
+    """What a cell says when its model is loaded."""
+    return wire.answer_head(Kind.READY, 0, Status.OK)
+
+
+def answer(values: list[float], sequence: int = 1, k: int = 1) -> bytes:
+    """An answer as a cell writes it."""
+    head = wire.answer_head(Kind.ANSWER, sequence, Status.OK, len(values) // k, k)
+    return head + struct.pack(f"<{len(values)}d", *values)
+
+
+def drain(cell: socket.socket) -> None:
+    """Read what the host sends, until it stops."""
+    cell.settimeout(0.05)
+    try:
+        while cell.recv(65536):
+            pass
+    except (TimeoutError, OSError):
+        return
+
+
+def against(
+    play: Callable[[socket.socket], None],
+    stated: Setup | None = None,
+    ending: Ending = Ending.CRASHED,
+    asked: int = 2,
+) -> tuple[np.ndarray, Conversation]:
+    """Ask two rows of a cell that plays this."""
+    host, cell = socket.socketpair()
+    actor = threading.Thread(target=play, args=(cell,), daemon=True)
+    actor.start()
+    conversation = Conversation(Process(connection=host, ended=ending), stated or setup(), QUICK)
+    try:
+        conversation.load()
+        return conversation.predict(pa.table({"x": np.arange(float(asked))})), conversation
+    finally:
+        actor.join(2)
+        conversation.close()
+        cell.close()
+
+
+def says(*parts: bytes, leave: bool = True) -> Callable[[socket.socket], None]:
+    """A cell that reads each frame, answers it with one of these, and leaves."""
+
+    def play(cell: socket.socket) -> None:
+        for part in parts:
+            drain(cell)
+            cell.settimeout(2)
+            try:
+                cell.sendall(part)
+            except OSError:
+                return
+        if leave:
+            cell.shutdown(socket.SHUT_WR)
+
+    return play
+
+
+def test_an_honest_answer_arrives() -> None:
+    got, conversation = against(says(ready(), answer([0.25, 1e300])))
+    np.testing.assert_array_equal(got, [[0.25], [1e300]])
+    assert conversation.rows_asked == 2
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ((b"garbage that is long enough to be read as a head",), "protocol"),
+        ((ready() + ready(),), "protocol"),
+        ((ready() + answer([1.0, 2.0]),), "protocol"),
+        ((ready(), answer([1.0, 2.0]) + b"!"), "protocol"),
+        ((ready(), answer([1.0, 2.0]) + answer([3.0, 4.0])), "protocol"),
+        ((ready(), answer([1.0, 2.0], sequence=2)), "protocol"),
+        ((ready(), answer([1.0, 2.0, 3.0])), "protocol"),
+        ((ready(), answer([1.0, 2.0, 3.0, 4.0], k=2)), "protocol"),
+        ((ready(), ANSWER.pack(MAGIC, VERSION, Kind.ANSWER, 1, 0, 1, 2**63)), "protocol"),
+        ((ready(), ANSWER.pack(MAGIC, VERSION, Kind.ANSWER, 1, 99, 0, 0)), "protocol"),
+        ((ready(), ANSWER.pack(MAGIC, VERSION, Kind.ANSWER, 1, Status.RAISED, 1, 2)), "protocol"),
+        ((ready(), ANSWER.pack(b"EVIL", VERSION, Kind.ANSWER, 1, 0, 1, 2)), "protocol"),
+        ((ready(), ANSWER.pack(MAGIC, VERSION + 1, Kind.ANSWER, 1, 0, 1, 2)), "protocol"),
+        ((ready(), ready()), "protocol"),
+        ((wire.answer_head(Kind.READY, 0, Status.UNTRUSTED),), "load_failed"),
+        ((ready(), wire.answer_head(Kind.ANSWER, 1, Status.RAISED)), "crashed"),
+        ((ready(), wire.answer_head(Kind.ANSWER, 1, Status.WRONG_SHAPE)), "wrong_shape"),
+        ((ready(), wire.answer_head(Kind.ANSWER, 1, Status.OUT_OF_MEMORY)), "out_of_memory"),
+        ((ready(), answer([1.0, math.nan])), "not_finite"),
+        ((ready(), answer([-math.inf, 1.0])), "not_finite"),
+        ((ready(), answer([1.0, 2.0])[:-1]), "crashed"),
+        ((ready(),), "crashed"),
+        ((), "crashed"),
+    ],
+)
+def test_each_way_of_breaking_the_wire_is_a_fault_of_the_model(parts: tuple[bytes, ...], code: str) -> None:
+    with pytest.raises(ModelFault) as raised:
+        against(says(*parts))
+    assert raised.value.code == code
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=120), st.booleans())
+def test_whatever_a_cell_writes_ends_in_a_fault_and_never_in_a_hang(noise: bytes, loaded: bool) -> None:
+    def play(cell: socket.socket) -> None:
+        try:
+            cell.recv(65536)
+            cell.sendall(noise if not loaded else ready())
+            if loaded:
+                cell.recv(65536)
+                cell.sendall(noise)
+            cell.shutdown(socket.SHUT_WR)
+        except OSError:
+            return
+
+    began = time.monotonic()
+    with pytest.raises(ModelFault):
+        against(play)
+    assert time.monotonic() - began < 3
+
+
+def test_silence_ends_at_the_deadline() -> None:
+    for parts in ((), (ready(),)):
+        with pytest.raises(ModelFault) as raised:
+            against(says(*parts, leave=False))
+        assert raised.value.code == "timed_out"
+
+
+def test_an_answer_that_trickles_ends_at_the_same_deadline() -> None:
+    def play(cell: socket.socket) -> None:
+        drain(cell)
+        cell.sendall(ready())
+        drain(cell)
+        try:
+            for byte in answer([1.0, 2.0]):
+                time.sleep(0.02)
+                cell.sendall(bytes([byte]))
+        except OSError:
+            return
+
+    began = time.monotonic()
+    with pytest.raises(ModelFault) as raised:
+        against(play)
+    assert raised.value.code == "timed_out"
+    assert time.monotonic() - began < 2.5
+
+
+def test_a_cell_that_does_not_read_ends_at_the_deadline() -> None:
+    def play(cell: socket.socket) -> None:
+        drain(cell)
+        cell.sendall(ready())
+        time.sleep(1)
+
+    with pytest.raises(ModelFault) as raised:
+        against(play, asked=2_000_000)
+    assert raised.value.code == "timed_out"
+
+
+@pytest.mark.parametrize("ending", [Ending.OUT_OF_MEMORY, Ending.CPU_LIMIT, Ending.OUTPUT_LIMIT, Ending.TIMED_OUT])
+def test_the_end_of_the_cell_decides_the_name_of_the_fault(ending: Ending) -> None:
+    with pytest.raises(ModelFault) as raised:
+        against(says(ready()), ending=ending)
+    assert raised.value.code == ending.value
+
+
+def test_a_cell_ended_on_request_is_no_fault_of_the_model() -> None:
+    with pytest.raises(CellUnavailable):
+        against(says(ready()), ending=Ending.CANCELLED)
+
+
+def test_a_label_that_is_not_declared_is_counted() -> None:
+    stated = setup(output="label", classes=("no", "yes"))
+    got, _ = against(says(ready(), answer([0.0, 1.0])), stated)
+    np.testing.assert_array_equal(got, [[0.0], [1.0]])
+    for values in ([0.0, 2.0], [-1.0, 1.0], [0.5, 1.0]):
+        with pytest.raises(ModelFault) as raised:
+            against(says(ready(), answer(values)), stated)
+        assert (raised.value.code, raised.value.params["rows"]) == ("undeclared_label", 1)
+
+
+def test_a_fault_of_one_answer_leaves_the_next_one_possible() -> None:
+    host, cell = socket.socketpair()
+    play = says(ready(), wire.answer_head(Kind.ANSWER, 1, Status.RAISED), answer([5.0], sequence=2), leave=False)
+    actor = threading.Thread(target=play, args=(cell,), daemon=True)
+    actor.start()
+    conversation = Conversation(Process(connection=host), setup(), Limits())
+    conversation.load()
+    batch = pa.table({"x": [1.0]})
+    with pytest.raises(ModelFault, match="raised an error"):
+        conversation.predict(batch)
+    assert conversation.usable
+    assert conversation.predict(batch).tolist() == [[5.0]]
+    actor.join(2)
+    cell.close()
+    with pytest.raises(ModelFault) as first:
+        conversation.predict(batch)
+    assert not conversation.usable
+    with pytest.raises(ModelFault) as second:
+        conversation.predict(batch)
+    assert second.value is first.value
+
+
+def test_a_model_is_loaded_before_it_is_asked() -> None:
+    host, cell = socket.socketpair()
+    conversation = Conversation(Process(connection=host), setup(k=3), Limits())
+    with pytest.raises(ValueError, match="load the model"):
+        conversation.predict(pa.table({"x": [1.0]}))
+    actor = threading.Thread(target=says(ready(), leave=False), args=(cell,), daemon=True)
+    actor.start()
+    conversation.load()
+    assert conversation.predict(pa.table({"x": pa.array([], pa.float64())})).shape == (0, 3)
+    assert conversation.rows_asked == 0
+    conversation.close()
+    cell.close()
+
+
+def test_a_section_is_written_without_copying_its_values() -> None:
+    values = memoryview(bytearray(16))
+    parts = wire.batch_parts(1, 2, [Section(type=Type.NUMBER, values=values)])
+    assert any(part.obj is values.obj for part in parts)
