@@ -111,6 +111,7 @@ def test_the_environment_of_a_cell_takes_nothing_from_the_worker_but_what_openbl
         "LC_ALL",
         "PYTHONHASHSEED",
         "OMP_NUM_THREADS",
+        "OMP_WAIT_POLICY",
         "OPENBLAS_NUM_THREADS",
         "OPENBLAS_CORETYPE",
         "OPENBLAS_L2_SIZE",

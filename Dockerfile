@@ -1,0 +1,52 @@
+# Targets: `cell` (what a model runs in: no network, no service code), `web` and `worker` (the service).
+#   docker build --target cell --tag aiact-sandbox-cell .
+# The base is an argument: any Debian with Python 3.11 or later. Where builds have no network of their own:
+# docker build --network host.
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS base
+# OpenMP's runtime, for LightGBM; and one place for Python, wherever the base keeps it.
+RUN if ! ldconfig -p | grep -q libgomp.so.1; then \
+        apt-get update && apt-get install --yes --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*; \
+    fi; \
+    [ -e /usr/bin/python3 ] || ln -s "$(command -v python3)" /usr/bin/python3
+
+FROM base AS tree
+COPY sandbox/cell/requirements.txt /tmp/requirements.txt
+RUN /usr/bin/python3 -m pip install --no-cache-dir --disable-pip-version-check --root-user-action ignore \
+        --target /c/tree --require-hashes --no-deps --only-binary :all: --requirement /tmp/requirements.txt \
+    && rm /tmp/requirements.txt \
+    && mkdir -p /c/code /c/model /c/upload /c/socket \
+    && find / -xdev -perm /6000 -type f -exec chmod a-s {} +
+
+# From nothing, so that no environment variable of the base reaches a cell; no file in it has setuid.
+FROM scratch AS cell
+COPY --from=tree / /
+USER 65534:65534
+ENTRYPOINT []
+CMD ["/usr/bin/python3", "--version"]
+
+FROM base AS service
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3-venv python3-pip libseccomp2 bubblewrap util-linux \
+    && rm -rf /var/lib/apt/lists/* \
+    && /usr/bin/python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --disable-pip-version-check uv
+WORKDIR /srv/aiact-sandbox
+COPY pyproject.toml uv.lock README.md LICENSE Dockerfile ./
+COPY checks checks
+COPY model_cards model_cards
+COPY sandbox sandbox
+ENV UV_PROJECT_ENVIRONMENT=/opt/aiact-sandbox UV_PYTHON=/usr/bin/python3 UV_NO_CACHE=1 UV_NATIVE_TLS=1
+RUN /opt/uv/bin/uv sync --frozen --no-dev --no-editable
+ENV PATH=/opt/aiact-sandbox/bin:/usr/bin:/bin AIACT_SANDBOX_STATE=/var/lib/aiact-sandbox
+VOLUME /var/lib/aiact-sandbox
+
+# No engine, and it opens no upload.
+FROM service AS web
+ENV AIACT_SANDBOX_LISTEN=0.0.0.0:8080
+EXPOSE 8080
+CMD ["aiact-sandbox", "serve"]
+
+# Give it the engine's socket, and the state under the same path as on the engine's machine.
+FROM service AS worker
+CMD ["aiact-sandbox", "worker"]

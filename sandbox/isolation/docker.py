@@ -1,0 +1,473 @@
+"""Cells by a Docker engine: one container per cell, from an image that holds the dependency tree and nothing of ours.
+
+Assumes of its caller: the engine runs on this machine and sees the same files. Nothing is ever copied into or out of a
+container by the engine: files enter as read-only binds, answers leave over the cell's socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import signal
+import socket
+import struct
+import tarfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sandbox.errors import CellUnavailable
+from sandbox.isolation import limits as groups
+from sandbox.isolation import place, seccomp, tree
+from sandbox.isolation.interface import Attempt, CellFiles, Limits
+from sandbox.isolation.running import KeptCell
+from sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+LABEL = "aiact-sandbox"
+_PARTS = ("cell", "boot", "owner")
+_PACKAGE = Path(__file__).resolve().parent.parent
+_FRAME = struct.Struct(">BxxxL")
+_CALL_SECONDS = 30
+
+
+class Docker:
+    """The backend for machines with a container engine.
+
+    Args:
+        settings: the operator's settings.
+        code: folder that becomes the package `cell` inside; ours, unless a test brings its own.
+    """
+
+    name = "docker"
+
+    def __init__(self, settings: Settings, *, code: Path = place.CELL_CODE) -> None:
+        self._settings = settings
+        self._code = code
+
+    def available(self) -> str | None:
+        """Say why docker cannot be used here, with what to install; None when it can."""
+        reason = engine_unavailable(self._settings)
+        if reason is not None:
+            return reason
+        if self._image_id() is None:
+            return (
+                f"The cell image {image_name(self._settings)} is not there: choose docker by name, which builds it, "
+                f"or: docker build --target cell --build-arg BASE_IMAGE={self._settings.cell_base_image} "
+                f"--tag {image_name(self._settings)} ."
+            )
+        return None
+
+    def profile(self, limits: Limits) -> Mapping[str, object]:
+        """Describe the wall: equal profiles are equal walls."""
+        with _engine() as client:
+            engine = client.version()["Version"]
+        host = self._host_config(limits, folder="INBOX", files=CellFiles())
+        host["security_opt"] = [o if o.startswith("no-new") else "seccomp=FILTER" for o in host["security_opt"]]
+        return {
+            "backend": self.name,
+            "runtime": f"docker {engine} {self._settings.docker_runtime or 'default runtime'}",
+            "image": self._image_id() or "",
+            "user": "one unprivileged host user id per cell; no user namespace",
+            "memory_limit_by": "cgroup, by the engine",
+            "filter": seccomp.digest("docker"),
+            "code": place.code_digest(self._code),
+            "command": {name: str(value) for name, value in sorted(host.items())},
+            "limits": place.limits_as_dict(limits),
+        }
+
+    def open(self, files: CellFiles, limits: Limits) -> KeptCell:
+        """Start a cell and wait until it has connected."""
+        reason = self.available()
+        if reason is not None:
+            raise CellUnavailable(reason)
+        lease = place.take(self._settings, self.name, own_user=True)
+        created = {
+            "image": image_name(self._settings),
+            "command": place.start_command(files.entry),
+            "name": f"aiact-sandbox-cell-{lease.name}",
+            "user": f"{lease.user_id}:{lease.user_id}",
+            "hostname": "cell",
+            "environment": place.environment(),
+            "working_dir": "/",
+            "labels": labels(lease),
+            "use_config_proxy": False,
+            **self._host_config(limits, folder=lease.folder, files=files, user_id=lease.user_id),
+        }
+        cell = KeptCell(lease, limits, Container(created, lease.user_id))
+        cell.start(files, self._code)
+        return cell
+
+    def prove(self, limits: Limits) -> Sequence[Attempt]:
+        """Try to get out of a sibling cell of the same profile, and report each attempt."""
+        from sandbox.isolation.prove import prove
+
+        return prove(self, limits, self._settings)
+
+    def _host_config(self, limits: Limits, *, folder: str, files: CellFiles, user_id: int = 0) -> dict[str, Any]:
+        from docker.types import LogConfig, Mount, Ulimit
+
+        parts = [
+            "code",
+            "socket",
+            *(["model"] if files.model is not None else []),
+            *(["upload"] if files.upload is not None else []),
+        ]
+        ceilings = {
+            "core": 0,
+            "memlock": 0,
+            "msgqueue": 0,
+            "nofile": limits.open_files,
+            "fsize": limits.file_bytes,
+            "nproc": limits.processes,
+        }
+        options = "rw,noexec,nosuid,nodev,mode=0700"
+        return {
+            "network_mode": "none",
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges:true", f"seccomp={seccomp.docker_profile()}"],
+            "init": True,
+            "ipc_mode": "none",
+            "pids_limit": limits.processes,
+            "mem_limit": limits.memory_bytes,
+            "memswap_limit": limits.memory_bytes,
+            "log_config": LogConfig(type=LogConfig.types.NONE),
+            "oom_score_adj": 500,
+            "ulimits": [
+                *(Ulimit(name=name, soft=value, hard=value) for name, value in ceilings.items()),
+                Ulimit(name="cpu", soft=limits.cpu_seconds + 1, hard=limits.cpu_seconds + 2),
+            ],
+            "tmpfs": {"/tmp": f"{options},size={limits.scratch_bytes},uid={user_id},gid={user_id}"},  # noqa: S108
+            "mounts": [
+                Mount(f"/c/{part}", f"{folder}/{part}", type="bind", read_only=True, propagation="rprivate")
+                for part in parts
+            ],
+            **({"runtime": self._settings.docker_runtime} if self._settings.docker_runtime else {}),
+            **({"userns_mode": "host"} if user_namespaces_remapped() else {}),
+        }
+
+    def _image_id(self) -> str | None:
+        from docker.errors import ImageNotFound
+
+        with _engine() as client:
+            try:
+                return str(client.images.get(image_name(self._settings)).id)
+            except ImageNotFound:
+                return None
+
+
+class Container:
+    """The container of one cell, as its keeper sees it.
+
+    Args:
+        created: arguments of the SDK's `containers.create`.
+        user_id: user id that its first process must have on this machine.
+    """
+
+    def __init__(self, created: Mapping[str, Any], user_id: int) -> None:
+        self.pid = 0
+        self.stderr = -1
+        self.group: groups.ControlGroup | None = None
+        self._created = dict(created)
+        self._user_id = user_id
+        self._client: DockerClient | None = None
+        self._id = ""
+        self._stream: socket.socket | None = None
+        self._rest = b""
+        self._out_of_memory = False
+        self._handle = -1
+
+    def start(self) -> None:
+        """Create and start it, and find its first process."""
+        from docker.errors import DockerException
+
+        try:
+            self._client = _client()
+            container = self._client.containers.create(**self._created)
+            self._id = str(container.id)
+            self._stream = _attached(self._client, self._id)
+            container.start()
+            self.pid = int(self._client.api.inspect_container(self._id)["State"]["Pid"])
+        except (DockerException, OSError) as fault:
+            self._remove()
+            raise CellUnavailable(f"The engine did not start a cell: {str(fault)[:500]}") from fault
+        self.stderr = self._stream.fileno()
+        with contextlib.suppress(OSError, ValueError):
+            self._handle = os.pidfd_open(self.pid)
+            self.group = groups.of_process(self.pid)
+
+    def text(self, piece: bytes) -> bytes:
+        """Take the engine's framing away: a stream number and a length before each part."""
+        held, out = self._rest + piece, b""
+        while len(held) >= _FRAME.size:
+            length = _FRAME.unpack_from(held)[1]
+            if len(held) < _FRAME.size + length:
+                break
+            out += held[_FRAME.size : _FRAME.size + length]
+            held = held[_FRAME.size + length :]
+        self._rest = held[-(1 << 16) :]
+        return out
+
+    def kill(self) -> None:
+        """End the container's first process by its handle, or, where that is not allowed, the container by its id."""
+        from docker.errors import DockerException
+
+        self._let_go()
+        try:
+            if self._handle >= 0:
+                signal.pidfd_send_signal(self._handle, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            # A client of its own: the keeper's may be waiting in another thread.
+            with contextlib.suppress(DockerException, OSError), _engine() as client:
+                client.api.kill(self._id, "KILL")
+
+    def _let_go(self) -> None:
+        """Stop listening to standard error: an engine that cannot hand it over does not end its container either."""
+        if self._stream is not None:
+            with contextlib.suppress(OSError):
+                self._stream.shutdown(socket.SHUT_RDWR)
+
+    def finish(self) -> int:
+        """Wait for the engine to note the end, and remove the container."""
+        from docker.errors import DockerException
+
+        assert self._client is not None
+        self._let_go()
+        try:
+            self._client.api.wait(self._id, timeout=_CALL_SECONDS)
+            state = self._client.api.inspect_container(self._id)["State"]
+            self._out_of_memory = bool(state["OOMKilled"])
+            return int(state["ExitCode"])
+        except (DockerException, OSError):
+            return 255
+        finally:
+            self._remove()
+
+    def memory_ran_out(self) -> bool:
+        """Say whether the engine noted that memory ran out."""
+        return self._out_of_memory
+
+    def _remove(self) -> None:
+        from docker.errors import DockerException
+
+        if self._stream is not None:
+            self._stream.close()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+        if self._client is not None:
+            with contextlib.suppress(DockerException, OSError):
+                if self._id:
+                    self._client.api.remove_container(self._id, force=True, v=True)
+            self._client.close()
+
+
+def _attached(client: DockerClient, container: str) -> socket.socket:
+    """Attach to standard error before the start, so that nothing of it is lost; the engine keeps no log of it."""
+    stream = client.api.attach_socket(container, {"stderr": 1, "stream": 1})
+    # A copy: the SDK's own ends with the answer that it hangs on the stream. Closing that answer would wait for more.
+    return socket.socket(fileno=os.dup(stream.fileno()))
+
+
+@contextlib.contextmanager
+def _engine() -> Iterator[DockerClient]:
+    client = _client()
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def _client() -> DockerClient:
+    import docker
+
+    return docker.from_env(timeout=_CALL_SECONDS)
+
+
+def engine_unavailable(settings: Settings) -> str | None:
+    """Say why no engine can run cells here; None when one can.
+
+    Args:
+        settings: the operator's settings.
+
+    Returns:
+        One sentence with what to install or to set.
+    """
+    from docker.errors import DockerException
+
+    try:
+        with _engine() as client:
+            facts = client.info()
+    except (DockerException, OSError) as fault:
+        return (
+            "No Docker engine answers: install one (apt-get install docker.io) and start it, or add this user to the "
+            f"group docker ({str(fault)[:200]})."
+        )
+    options = [str(option) for option in facts.get("SecurityOptions", [])]
+    if not any("name=seccomp" in option for option in options):
+        return "The Docker engine runs without seccomp, so it cannot hold a cell: start it on a kernel with seccomp."
+    if any("name=rootless" in option for option in options):
+        return "The Docker engine is rootless and cannot give a cell a user id of its own: use bubblewrap here."
+    if not facts.get("MemoryLimit") or not facts.get("PidsLimit", True):
+        return "The Docker engine cannot limit memory or processes: give it control groups for both."
+    runtime = settings.docker_runtime
+    if runtime and runtime not in facts.get("Runtimes", {}):
+        return f"The Docker engine has no runtime {runtime!r}: install it, or clear AIACT_SANDBOX_DOCKER_RUNTIME."
+    return None
+
+
+def user_namespaces_remapped() -> bool:
+    """Say whether the engine maps the users of containers; a cell then asks for the host's, to have its own id."""
+    with _engine() as client:
+        return any("name=userns" in str(option) for option in client.info().get("SecurityOptions", []))
+
+
+def labels(lease: place.Lease) -> dict[str, str]:
+    """Name a container so that it is found again: whose it is, of which boot, of which worker.
+
+    Args:
+        lease: of its cell.
+    """
+    return {
+        f"{LABEL}.installation": lease.installation,
+        f"{LABEL}.boot": lease.boot,
+        f"{LABEL}.owner": f"{lease.owner}:{lease.owner_started}",
+        f"{LABEL}.cell": lease.name,
+    }
+
+
+def end_container(name: str) -> None:
+    """Remove the container of a cell whose worker is gone.
+
+    Args:
+        name: the cell's name, from its lease.
+    """
+    from docker.errors import DockerException
+
+    with contextlib.suppress(DockerException, OSError), _engine() as client:
+        for container in client.containers.list(all=True, filters={"label": f"{LABEL}.cell={name}"}):
+            container.remove(force=True, v=True)
+
+
+def containers(settings: Settings) -> list[tuple[str, str, str, str]]:
+    """List the containers of this installation.
+
+    Args:
+        settings: the operator's settings.
+
+    Returns:
+        For each: id, cell name, boot id, owner as `pid:start`. Empty where no engine answers.
+    """
+    from docker.errors import DockerException
+
+    chosen: dict[str, str | list[str] | bool] = {"label": f"{LABEL}.installation={place.installation(settings)}"}
+    with contextlib.suppress(DockerException, OSError), _engine() as client:
+        found = client.containers.list(all=True, filters=chosen)
+        told = [(str(c.id), {part: str(c.labels.get(f"{LABEL}.{part}", "")) for part in _PARTS}) for c in found]
+        return [(identity, parts["cell"], parts["boot"], parts["owner"]) for identity, parts in told]
+    return []
+
+
+def dockerfile() -> Path:
+    """Find the Dockerfile: beside the packages in a checkout, inside the package when installed."""
+    for folder in (_PACKAGE.parent, _PACKAGE / "isolation"):
+        if (folder / "Dockerfile").is_file():
+            return folder / "Dockerfile"
+    raise CellUnavailable("The Dockerfile of the cell image is not in this installation: install the package again.")
+
+
+def image_name(settings: Settings) -> str:
+    """Name the cell image; its tag is a hash of all that decides its content.
+
+    Args:
+        settings: the operator's settings.
+
+    Returns:
+        `name:tag`.
+    """
+    text = dockerfile().read_text()
+    # The service's own stages come after it and decide nothing about a cell.
+    end = text.find("\nFROM ", text.index(" AS cell"))
+    parts = (
+        text[: end if end >= 0 else None].encode(),
+        tree.REQUIREMENTS.read_bytes(),
+        settings.cell_base_image.encode(),
+    )
+    return f"{settings.cell_image}:{hashlib.sha256(b'|'.join(parts)).hexdigest()[:32]}"
+
+
+def image_present(name: str) -> bool:
+    """Say whether the engine holds an image.
+
+    Args:
+        name: the image's name with tag.
+    """
+    from docker.errors import DockerException
+
+    with contextlib.suppress(DockerException, OSError), _engine() as client:
+        client.images.get(name)
+        return True
+    return False
+
+
+def build_image(settings: Settings, *, pull: bool = False, progress: Callable[[str], None] = lambda _: None) -> str:
+    """Build the cell image unless it is there.
+
+    Args:
+        settings: the operator's settings: name, base image, network of builds.
+        pull: fetch a newer base image first.
+        progress: told in one line what takes time.
+
+    Returns:
+        The image's name with tag.
+
+    Raises:
+        CellUnavailable: the engine is gone or the build failed; with its last words.
+    """
+    from docker.errors import BuildError, DockerException
+
+    name = image_name(settings)
+    if image_present(name) and not pull:
+        return name
+    progress(f"Building the cell image {name} from {settings.cell_base_image} (once; some minutes) ...")
+    try:
+        with _engine() as client:
+            client.images.build(
+                fileobj=_context(),
+                custom_context=True,
+                encoding="gzip",
+                target="cell",
+                tag=name,
+                pull=pull,
+                rm=True,
+                forcerm=True,
+                network_mode=settings.docker_build_network or None,
+                buildargs={"BASE_IMAGE": settings.cell_base_image},
+                use_config_proxy=True,
+            )
+    except BuildError as fault:
+        last = "".join(str(line.get("stream", line.get("error", ""))) for line in fault.build_log)[-1500:]
+        raise CellUnavailable(
+            f"The cell image could not be built: {fault.msg} {last!a}. Where builds have no way out, set "
+            "AIACT_SANDBOX_DOCKER_BUILD_NETWORK=host; where no registry is reachable, AIACT_SANDBOX_CELL_BASE_IMAGE."
+        ) from fault
+    except (DockerException, OSError) as fault:
+        raise CellUnavailable(f"The cell image could not be built: {str(fault)[:1000]}") from fault
+    return name
+
+
+def _context() -> io.BytesIO:
+    """Pack what the build reads: two files, and never the checkout around them."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as packed:
+        packed.add(dockerfile(), "Dockerfile")
+        packed.add(tree.REQUIREMENTS, "sandbox/cell/requirements.txt")
+    out.seek(0)
+    return out
