@@ -1,0 +1,83 @@
+"""Answers for one model: the entry of a model's cell.
+
+Assumes that the connection is to the host, and nothing about the model: whatever it raises becomes a status, whatever
+it writes elsewhere is not read, and the host checks each answer again.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import traceback
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from . import formats
+from .columns import Columns, Unanswerable
+from .wire import Kind, OffTheWire, Setup, Status, answer_head, read_batch, receive_frame
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def _status(raised: BaseException, otherwise: Status) -> Status:
+    if isinstance(raised, Unanswerable):
+        return raised.status
+    if isinstance(raised, MemoryError):
+        return Status.OUT_OF_MEMORY
+    return otherwise
+
+
+def _tell(raised: BaseException) -> None:
+    # Only for the tail of standard error that the backend keeps for a person; the host reads no text of a cell.
+    traceback.print_exception(raised, limit=20, file=sys.stderr)
+    sys.stderr.flush()
+
+
+def _ask(model: formats.Loaded, columns: Columns, k: int) -> np.ndarray:
+    import numpy as np
+
+    answer = np.ascontiguousarray(model.predict(columns), dtype="<f8")
+    if answer.shape != (columns.rows, k):
+        raise Unanswerable(Status.WRONG_SHAPE, f"asked for {(columns.rows, k)}, got {answer.shape}")
+    return answer
+
+
+def main(connection: socket.socket) -> None:
+    """Load the model that the host names, and answer batches until the host closes the connection.
+
+    Args:
+        connection: connected stream socket to the host, blocking.
+
+    Raises:
+        OffTheWire: what arrived is not of this wire.
+    """
+    first = receive_frame(connection)
+    if first is None:
+        return
+    if first[0] is not Kind.SETUP:
+        raise OffTheWire("the first frame is not the set-up")
+    setup = Setup.decode(bytearray(first[2]))
+    # A Future holds whatever the model's code raises, so that nothing here has to guess what that may be.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        loading: Future[Any] = thread.submit(formats.load, setup)
+        raised = loading.exception()
+        if raised is not None:
+            connection.sendall(answer_head(Kind.READY, 0, _status(raised, Status.LOAD_FAILED)))
+            _tell(raised)
+            return
+        connection.sendall(answer_head(Kind.READY, 0, Status.OK))
+        while (received := receive_frame(connection)) is not None:
+            kind, sequence, body = received
+            if kind is not Kind.BATCH:
+                raise OffTheWire("a second set-up")
+            columns = Columns(setup, read_batch(sequence, body))
+            asking = thread.submit(_ask, loading.result(), columns, setup.k)
+            raised = asking.exception()
+            if raised is not None:
+                connection.sendall(answer_head(Kind.ANSWER, sequence, _status(raised, Status.RAISED)))
+                _tell(raised)
+                continue
+            answer = asking.result()
+            connection.sendall(answer_head(Kind.ANSWER, sequence, Status.OK, columns.rows, setup.k))
+            connection.sendall(answer.data.cast("B"))
