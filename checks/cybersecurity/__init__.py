@@ -1,0 +1,1 @@
+"""Checks of the family cybersecurity: each file is one check."""

@@ -1,0 +1,233 @@
+"""Measure how much each input moves the answers, on average over explained rows."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from checks.evidence import Need, View, answers
+from checks.explainability._rows import PROBE, Reading, read
+from checks.explainability._shapley import Floats
+from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason, Scalar
+from checks.policy import Terms
+from checks.registry import check
+
+DEFINITION = "mean over explained rows of the absolute interventional Shapley value"
+
+METHODS = {
+    False: "interventional Shapley values from antithetic permutations, a fresh background row for each pair",
+    True: "interventional Shapley values from all coalitions",
+}
+"""How the values were found, by whether all coalitions were asked; the first measure carries it."""
+
+FEWEST_FOR_DIRECTION = 10
+
+
+@check(
+    gives=("explained_rows", "background_rows", "additivity_error", "sampling_error"),
+    needs=(Need.FEATURES, answers(PROBE)),
+    may_read=(Need.SCORES, Need.DECISIONS, Need.VALUES, Need.PROBABILITIES),
+    law=("AIA 13(3)(b)(iv)", "AIA 13(3)(b)(vii)", "AIA Annex IV 2(b)", "AIA 86(1)"),
+)
+def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
+    """Average the absolute Shapley values of each input, with intervals over rows and over sampling.
+
+    Reads:
+        The answers to the probe `coalitions` and the features of the explained rows.
+
+    Args:
+        evidence: shows features and answers; and the first answers to the same rows, where there are any.
+        terms: the confidence of the intervals.
+
+    Returns:
+        `additivity_error` (in the unit of the output, relative to the largest output where that is above 1; lower is
+        better): the largest gap between a row's values added up and its first answer. An arithmetic check: it says
+        that the sums are right and that the model answered the same twice, not that the explanation is good.
+        `sampling_error` (ratio; lower is better): mean standard error of a value over the mean absolute value.
+        `explained_rows`, `background_rows`: exact counts. Per input `mean_abs` (in the unit of the output; t interval
+        over rows, in whose spread the sampling error is included; the lower bound is lowered by what noise adds to an
+        absolute value) and, for inputs with an order, `direction` (Spearman, -1 to 1; Fisher's interval).
+
+    Law:
+        Annex IV 2(b) asks for the main design choices and what the system is designed to optimise for; Art 13(3)(b)
+        for information to explain the output, where applicable. Neither asks for Shapley values, and Art 86 asks
+        for more than figures.
+
+    References:
+        Lundberg and Lee (2017); Janzing, Minorics and Bloebaum (2020) for the interventional definition.
+    """
+    reading = read(evidence)
+    if isinstance(reading, NotGathered):
+        return reading
+    shapley, e = reading.shapley, len(reading.explained)
+    absolute = np.abs(shapley.values)
+    mean = absolute.mean(axis=0)
+    low, high = _interval(absolute, shapley.errors, terms.confidence)
+    order = np.lexsort((np.arange(len(mean)), -mean))
+    names = [reading.names[i] for i in order]
+    how = "t over rows, sampling included" if not shapley.exact else "t over rows"
+    groups = []
+    for i in order:
+        of_input = [
+            Measure(
+                name="mean_abs",
+                value=float(mean[i]),
+                low=float(low[i]),
+                high=float(high[i]),
+                rows=e,
+                unit=reading.unit,
+                definition=DEFINITION,
+                interval=how,
+            )
+        ]
+        direction = _direction(reading, int(i), terms.confidence)
+        if direction is not None:
+            of_input.append(direction)
+        groups.append(GroupMeasures(group={"feature": reading.names[i]}, rows=e, measures=tuple(of_input)))
+    params: dict[str, Scalar] = {
+        "unit": reading.unit,
+        "kind": reading.what.kind,
+        "of": reading.what.of,
+        "explained_rows": e,
+        "background_rows": shapley.background_rows,
+    }
+    bars = Figure(
+        name="explainability.feature_importance.importance",
+        kind="importance",
+        columns={
+            "feature": tuple(names),
+            "mean_abs": tuple(mean[order].tolist()),
+            "low": tuple(low[order].tolist()),
+            "high": tuple(high[order].tolist()),
+        },
+        params=params,
+    )
+    ranks = reading.ranks[:, order].T.ravel()
+    swarm = Figure(
+        name="explainability.feature_importance.beeswarm",
+        kind="beeswarm",
+        columns={
+            "feature": tuple(np.repeat(np.array(names, dtype=object), e).tolist()),
+            "contribution": tuple(shapley.values[:, order].T.ravel().tolist()),
+            "rank": tuple(None if np.isnan(r) else float(r) for r in ranks),
+        },
+        params=params,
+        row_level=True,
+    )
+    return Measured(
+        measures=(
+            _count("explained_rows", e, METHODS[shapley.exact]),
+            _count("background_rows", shapley.background_rows, "rows drawn from the data without replacement"),
+            _additivity(reading),
+            _sampling(reading, terms.confidence),
+        ),
+        groups=tuple(groups),
+        figures=(bars, swarm),
+        reason=reading.reason,
+    )
+
+
+def _interval(absolute: Floats, errors: Floats, confidence: float) -> tuple[Floats, Floats]:
+    """Give the interval of the mean absolute value of each input, (p,) and (p,)."""
+    e = len(absolute)
+    mean = absolute.mean(axis=0)
+    if e < 2:
+        return np.zeros_like(mean), np.full_like(mean, np.inf)
+    half = stats.t.ppf(0.5 + confidence / 2.0, e - 1) * absolute.std(axis=0, ddof=1) / np.sqrt(e)
+    # The mean of |value + noise| lies above |value|; how far, if both were as they seem (a folded normal).
+    ratio = np.divide(absolute, errors, out=np.full_like(absolute, 40.0), where=errors > 0)
+    folded = errors * np.sqrt(2.0 / np.pi) * np.exp(-(ratio**2) / 2.0) + absolute * (1.0 - 2.0 * stats.norm.cdf(-ratio))
+    lift = np.where(errors > 0, folded - absolute, 0.0).mean(axis=0)
+    return np.maximum(mean - half - lift, 0.0), mean + half
+
+
+def _direction(reading: Reading, i: int, confidence: float) -> Measure | None:
+    """Tell whether higher values of an input go with higher values of its share, where it has an order."""
+    ranks, values = reading.ranks[:, i], reading.shapley.values[:, i]
+    known = np.isfinite(ranks)
+    count = int(known.sum())
+    # Without this, rounding noise around a constant would get a rank and a direction.
+    flat = np.ptp(values[known]) <= 1e-12 if count else True
+    if count < FEWEST_FOR_DIRECTION or flat or np.ptp(ranks[known]) == 0:
+        return None
+    rho = float(np.clip(stats.spearmanr(ranks[known], values[known]).statistic, -1.0, 1.0))
+    if abs(rho) == 1.0:
+        low = high = rho
+    else:
+        # Bonett and Wright's standard error for Spearman under Fisher's transformation.
+        error = np.sqrt((1.0 + rho**2 / 2.0) / (count - 3))
+        half = stats.norm.ppf(0.5 + confidence / 2.0) * error
+        low, high = float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
+    return Measure(
+        name="direction",
+        value=rho,
+        low=low,
+        high=high,
+        rows=count,
+        unit="ratio",
+        definition="scipy.stats.spearmanr of value and Shapley value",
+        interval="Fisher transformation, Bonett and Wright",
+    )
+
+
+def _additivity(reading: Reading) -> Measure:
+    shapley = reading.shapley
+    added = shapley.values.sum(axis=1) + shapley.base
+    against = shapley.outputs if reading.first is None else reading.first
+    known = np.isfinite(against)
+    scale = max(1.0, float(np.abs(against[known]).max(initial=0.0)))
+    gap = float(np.abs(added - against)[known].max(initial=0.0)) / scale
+    return Measure(
+        name="additivity_error",
+        value=gap,
+        low=gap,
+        high=gap,
+        rows=int(known.sum()),
+        unit=reading.unit,
+        definition="largest |sum of values + base - first answer|, over the largest answer where that is above 1",
+        interval="exact",
+    )
+
+
+def _sampling(reading: Reading, confidence: float) -> Measure:
+    shapley, e = reading.shapley, len(reading.explained)
+    definition = "mean standard error of a value over the mean absolute value"
+    absolute, errors = np.abs(shapley.values).mean(axis=1), shapley.errors.mean(axis=1)
+    if absolute.mean() == 0.0:
+        none = Reason(code="nothing_moves")
+        return Measure(
+            name="sampling_error", value=None, rows=e, unit="ratio", definition=definition, interval="", reason=none
+        )
+    ratio = float(errors.mean() / absolute.mean())
+    if shapley.exact or e < 2:
+        low = high = ratio
+        interval = "exact"
+    else:
+        spread = (errors - ratio * absolute).std(ddof=1) / (np.sqrt(e) * absolute.mean())
+        half = float(stats.t.ppf(0.5 + confidence / 2.0, e - 1) * spread)
+        low, high = max(ratio - half, 0.0), ratio + half
+        interval = "linearised ratio over rows"
+    return Measure(
+        name="sampling_error",
+        value=ratio,
+        low=low,
+        high=high,
+        rows=e,
+        unit="ratio",
+        definition=definition,
+        interval=interval,
+    )
+
+
+def _count(name: str, count: int, definition: str) -> Measure:
+    value = float(count)
+    return Measure(
+        name=name,
+        value=value,
+        low=value,
+        high=value,
+        rows=count,
+        unit="rows",
+        definition=definition,
+        interval="exact",
+    )

@@ -1,0 +1,65 @@
+"""Measure how many decisions flip when one input of a row is missing, and for which input."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from checks.declaration import Route, Task
+from checks.evidence import Need, View, answers
+from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason
+from checks.policy import Terms
+from checks.registry import check
+from checks.robustness._flips import flips, share
+
+
+@check(
+    gives=("flipped",),
+    needs=(Need.DECISIONS, Need.FEATURES, answers("missing")),
+    tasks=(Task.BINARY, Task.MULTICLASS),
+    routes=(Route.MODEL,),
+    law=("AIA 15(4)", "AIA Annex IV 2(g)"),
+)
+def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
+    """Compare the decisions about rows with one input left empty with the first decisions.
+
+    Reads:
+        The answers to the probe `missing`, the first decisions, and the names of the inputs.
+
+    Args:
+        evidence: see above.
+        terms: the confidence of the intervals, and the fewest rows from which something is said.
+
+    Returns:
+        `flipped` (share, 0 to 1; lower is better; Wilson's interval) over all rows, the inputs weighing about alike.
+        Per input `flip_rate`, its interval adjusted over the inputs.
+
+    Law:
+        Art 15(4) asks for resilience to errors, faults and inconsistencies. It names no share of missing inputs that
+        a system must stand.
+
+    References:
+        The flip rate is this project's own; Wilson (1927) for its interval.
+    """
+    again = evidence.answers("missing")
+    found = flips(evidence, again)
+    if isinstance(found, NotGathered):
+        return found
+    column = again.facts["column"][found.place]
+    names = evidence.features.column_names
+    left_out = np.unique(column)
+    groups = []
+    for i in left_out:
+        hit = found.flipped[column == i]
+        groups.append(
+            GroupMeasures(
+                group={"feature": names[int(i)]},
+                rows=len(hit),
+                too_small=len(hit) < terms.minimum_rows,
+                measures=(share("flip_rate", hit, terms, family=len(left_out)),),
+            )
+        )
+    return Measured(
+        measures=(share("flipped", found.flipped, terms),),
+        groups=tuple(groups),
+        reason=Reason(code="left_out", params={"rows": len(found.row), "columns": len(left_out)}),
+    )

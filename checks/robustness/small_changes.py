@@ -1,0 +1,56 @@
+"""Measure how many decisions flip when every number of a row moves a little, and for whom."""
+
+from __future__ import annotations
+
+from checks.declaration import Route, Task
+from checks.evidence import Need, View, answers
+from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason, Scalar
+from checks.policy import Terms
+from checks.probes.nudged import STEP
+from checks.registry import check
+from checks.robustness._flips import by_group, flips, share
+
+
+@check(
+    gives=("flipped",),
+    needs=(Need.DECISIONS, answers("nudged")),
+    may_read=(Need.GROUPS,),
+    tasks=(Task.BINARY, Task.MULTICLASS),
+    routes=(Route.MODEL,),
+    law=("AIA 15(4)", "AIA Annex IV 2(g)"),
+)
+def small_changes(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
+    """Compare the decisions about rows whose numbers were moved a little with the first decisions.
+
+    Reads:
+        The answers to the probe `nudged`, the first decisions, and groups where there are any.
+
+    Args:
+        evidence: see above.
+        terms: the confidence of the intervals, and the fewest rows of a group.
+
+    Returns:
+        `flipped` (share, 0 to 1; lower is better; Wilson's interval). Per group `flip_rate`, its interval adjusted
+        over the groups of the one attribute.
+
+    Law:
+        Art 15(4) asks for resilience to errors, faults and inconsistencies in the environment. It names no size of
+        change and no share.
+
+    References:
+        The flip rate is this project's own; Wilson (1927) for its interval.
+    """
+    again = evidence.answers("nudged")
+    found = flips(evidence, again)
+    if isinstance(found, NotGathered):
+        return found
+    groups: list[GroupMeasures] = []
+    if evidence.holds(Need.GROUPS):
+        for attribute in evidence.groups.column_names:
+            groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
+    moved: dict[str, Scalar] = {"rows": len(found.row), "columns": int(again.facts["moved"].sum()), "step": STEP}
+    return Measured(
+        measures=(share("flipped", found.flipped, terms),),
+        groups=tuple(groups),
+        reason=Reason(code="nudged_by", params=moved),
+    )
