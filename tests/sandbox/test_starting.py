@@ -164,3 +164,40 @@ def test_roles_are_guessed_by_names_and_values() -> None:
     numbers = guess_roles([column("a", ("1", "2"), Type.WHOLE), column("target", (), Type.NUMBER, many=True)])
     assert (numbers.task, numbers.label, numbers.classes) == ("regression", "target", ())
     assert guess_roles([column("a", ("1", "2")), column("b", (), Type.NUMBER, many=True)]).label is None
+
+
+def test_data_with_decisions_start_the_predictions_route(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(csv_of())
+    start(tmp_path / "s", from_data=tmp_path / "d.csv", settings=settings)
+    with accepted(tmp_path / "s", settings, tmp_path) as bundle:
+        assert bundle.declaration.route == "predictions"
+        assert bundle.declaration.predictions is not None
+        assert bundle.declaration.predictions.decision == "decision"
+        assert bundle.declaration.predictions.score == "score"
+        assert bundle.table is not None
+        assert bundle.table.features.column_names == ["income", "town"]
+        assert bundle.table.label is not None
+        assert bundle.table.label.to_pylist() == [1, 0, 1, 0, 1, 0]
+
+
+def test_answers_that_lie_beside_the_inputs_are_not_shown_to_the_model(
+    settings: Settings, model: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "d.csv").write_text(csv_of())
+    start(tmp_path / "s", from_model=model, from_data=tmp_path / "d.csv", settings=settings)
+    with accepted(tmp_path / "s", settings, tmp_path) as bundle:
+        assert bundle.table is not None
+        assert bundle.table.features.column_names == ["income", "town"]
+
+
+def test_a_hint_that_is_taken_out_of_its_comment_is_a_field(settings: Settings, tmp_path: Path) -> None:
+    start(tmp_path / "s", settings=settings)
+    path = tmp_path / "s" / "submission.yaml"
+    text = path.read_text()
+    assert "\t" not in text
+    path.write_text(
+        text.replace("    # country: NL", "    country: NL").replace("    # size: small", "    size: small")
+    )
+    with accepted(tmp_path / "s", settings, tmp_path) as bundle:
+        assert bundle.declaration.system.provider.country == "NL"
+        assert bundle.declaration.system.provider.size == "small"

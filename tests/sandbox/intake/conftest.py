@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.errors import Problem, Refused
+from sandbox.errors import CellUnavailable, Problem, Refused
 from sandbox.intake import Bundle, accept
+from sandbox.isolation.choose import choose
+from sandbox.isolation.docker import image_present
+from sandbox.isolation.interface import Isolation
 from sandbox.settings import Settings
+from tests.conftest import skip_or_fail
 
 Take = Callable[..., Bundle]
 Refusal = Callable[..., dict[str, Problem]]
@@ -50,3 +54,23 @@ def refusal(settings: Settings, quarantine: Path) -> Refusal:
         return {f"{p.field}|{p.code}": p for p in raised.value.problems}
 
     return run
+
+
+LOCAL_BASE = "aiact-sandbox-base:bookworm"
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
+        pytest.param("docker", marks=pytest.mark.docker),
+    ]
+)
+def wall(request: pytest.FixtureRequest, settings: Settings) -> Isolation:
+    """Each wall in turn; one that is not there is skipped visibly, and fails on CI."""
+    if not image_present(settings.cell_base_image) and image_present(LOCAL_BASE):
+        settings = replace(settings, cell_base_image=LOCAL_BASE, docker_build_network="host")
+    try:
+        return choose(request.param, settings).isolation
+    except CellUnavailable as why:
+        skip_or_fail(str(why))
+        raise

@@ -6,11 +6,10 @@ import stat
 from pathlib import Path
 
 import pyarrow as pa
-import pytest
 
 from sandbox.intake import accept, read_table
+from sandbox.isolation.interface import Isolation
 from sandbox.settings import Settings
-from tests.conftest import skip_or_fail
 from tests.make import submissions
 
 
@@ -164,6 +163,13 @@ def test_the_files_that_a_submission_names_are_read_into_the_declaration(take, t
     assert stated.data.datasheet == "sheet.yaml"
 
 
+def test_data_without_a_model_or_predictions_are_not_read_and_said_so(take, tmp_path: Path) -> None:
+    bundle = take(submissions.predictions(tmp_path / "s", data={"file": "table.csv"}, predictions=None))
+    assert bundle.declaration.route == "documents"
+    assert bundle.table is None
+    assert any("table.csv was not read" in note for note in bundle.notes)
+
+
 def test_row_numbers_are_drawn_from_the_digest_and_never_say_the_place(take, tmp_path: Path) -> None:
     first, again = (take(submissions.predictions(tmp_path / name)) for name in ("a", "b"))
     other = take(submissions.predictions(tmp_path / "c", table=submissions.csv_of() + "1,Delft,f,no,no,0.1\n"))
@@ -174,16 +180,9 @@ def test_row_numbers_are_drawn_from_the_digest_and_never_say_the_place(take, tmp
     assert first.table.row_numbers.to_pylist() != other.table.row_numbers.to_pylist()[:6]
 
 
-@pytest.mark.bubblewrap
 def test_an_intake_cell_reads_the_same_as_a_limited_process(
-    take, settings: Settings, quarantine: Path, tmp_path: Path
+    take, wall: Isolation, settings: Settings, quarantine: Path, tmp_path: Path
 ) -> None:
-    from sandbox.isolation.bubblewrap import Bubblewrap
-
-    wall = Bubblewrap(settings)
-    reason = wall.available()
-    if reason is not None:
-        skip_or_fail(reason)
     submission = submissions.predictions(tmp_path / "s")
     plain = take(submission)
     with accept(submission, settings, isolation=wall, quarantine=quarantine) as walled:

@@ -12,8 +12,8 @@ import pytest
 
 from sandbox.intake import accept
 from sandbox.intake.reading import known_formats
+from sandbox.isolation.interface import Isolation
 from sandbox.settings import Settings
-from tests.conftest import skip_or_fail
 from tests.make import submissions
 
 X = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 0.0]] * 10)
@@ -65,8 +65,8 @@ def save_mlflow(folder: Path) -> str:
     import xgboost
 
     (folder / "model").mkdir()
-    xgboost.XGBClassifier(n_estimators=2).fit(X, Y).save_model(folder / "model" / "model.xgb")
-    flavors = {"xgboost": {"data": "model.xgb", "model_class": "xgboost.sklearn.XGBClassifier", "model_format": "xgb"}}
+    xgboost.XGBClassifier(n_estimators=2).fit(X, Y).save_model(folder / "model" / "model.ubj")
+    flavors = {"xgboost": {"data": "model.ubj", "model_class": "xgboost.sklearn.XGBClassifier", "model_format": "ubj"}}
     (folder / "model" / "MLmodel").write_text(json.dumps({"flavors": flavors, "model_uuid": "x"}))
     return "model"
 
@@ -85,7 +85,7 @@ def submission(folder: Path, format_: str) -> Path:
     """A submission with a model of a format."""
     folder.mkdir()
     name = SAVED[format_](folder)
-    stated = {"allow_code": "true"} if format_ == "pickle" else {}
+    stated = {"allow_code": "true"} if format_ in ("pickle", "mlflow") else {}
     submissions.with_model(folder, b"", name="unused.bin", stated={"file": name, **stated})
     (folder / "unused.bin").unlink()
     return folder
@@ -111,20 +111,13 @@ def test_a_model_folder_in_a_zip_is_taken_in_whole(take, tmp_path: Path) -> None
     packed = take(submissions.zipped(folder, tmp_path / "s.zip", inside="s/"))
     assert packed.digest == plain.digest
     assert packed.scan == plain.scan
-    assert {"model/MLmodel", "model/model.xgb"} <= set(packed.files)
+    assert {"model/MLmodel", "model/model.ubj"} <= set(packed.files)
 
 
-@pytest.mark.bubblewrap
 @pytest.mark.parametrize("format_", SAVED)
 def test_a_cell_scans_the_same_as_a_limited_process(
-    take, settings: Settings, quarantine: Path, tmp_path: Path, format_: str
+    take, wall: Isolation, settings: Settings, quarantine: Path, tmp_path: Path, format_: str
 ) -> None:
-    from sandbox.isolation.bubblewrap import Bubblewrap
-
-    wall = Bubblewrap(settings)
-    reason = wall.available()
-    if reason is not None:
-        skip_or_fail(reason)
     folder = submission(tmp_path / "s", format_)
     plain = take(folder)
     with accept(folder, settings, isolation=wall, quarantine=quarantine) as walled:

@@ -63,6 +63,7 @@ def test_a_zip_that_is_too_large_is_refused_before_it_is_unpacked(refusal, tmp_p
         (lambda p: os.mkfifo(p), "file.device"),
         (lambda p: p.with_name("a\nb").write_text("x"), "file.strange_name"),
         (lambda p: p.with_name("a\u202egnp.exe").write_text("x"), "file.strange_name"),
+        (lambda p: os.close(os.open(os.fsencode(p) + b"\xff", os.O_CREAT)), "file.strange_name"),
         (lambda p: (p.with_name("Table.csv")).write_text("x"), "file.case_collision"),
     ],
 )

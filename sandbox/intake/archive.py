@@ -1,0 +1,295 @@
+"""Unpacks a zip archive into the quarantine, reading its structure strictly.
+
+Assumes nothing of the bytes. What two readers could understand in two ways is refused: bytes before or after the
+archive, entries that overlap or leave gaps, a local header that differs from the directory, doubled names, zip64. Sizes
+are bounded before anything is unpacked and again while it is.
+"""
+
+from __future__ import annotations
+
+import stat
+import struct
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from sandbox.errors import Refused
+from sandbox.intake.names import check_collisions, check_name, is_left_out
+from sandbox.intake.problems import Gathered, problem
+
+MOST_ENTRIES = 10_000
+LARGEST_RATIO = 250
+RATIO_FROM = 16 * 1024**2
+"""Unpacked bytes from which the ratio is looked at: small files of one repeated letter hurt nobody."""
+
+_END = struct.Struct("<4s4H2IH")
+_CENTRAL = struct.Struct("<4s6H3I5H2I")
+_LOCAL = struct.Struct("<4s5H3I2H")
+_PIECE = 1024**2
+_UTF8 = 0x800
+_DESCRIPTOR = 0x8
+_KNOWN_FLAGS = _UTF8 | _DESCRIPTOR | 0x6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One file of an archive, as its directory and its own header both say.
+
+    Args:
+        path: its name, with `/`.
+        packed: bytes in the archive.
+        size: bytes unpacked, as stated.
+        crc: CRC-32 of the content, as stated.
+        deflated: whether it is deflated, or stored.
+        start: where its content begins.
+    """
+
+    path: str
+    packed: int
+    size: int
+    crc: int
+    deflated: bool
+    start: int
+
+
+def read_directory(file: BinaryIO, largest: int) -> tuple[Entry, ...]:
+    """Read which files an archive holds, and see that it can be understood in one way only.
+
+    Args:
+        file: the archive, seekable.
+        largest: most bytes of all files unpacked.
+
+    Returns:
+        The files; entries that are folders are left out.
+
+    Raises:
+        Refused: the archive is not plain, too large, or names what it must not.
+    """
+    size = file.seek(0, 2)
+    file.seek(0)
+    start = file.read(4)
+    if start == b"PK\x05\x06" and size == _END.size:
+        raise Refused(problem("", "archive.empty"))
+    if start != b"PK\x03\x04":
+        raise Refused(problem("", "archive.prefix" if _has_end(file, size) else "archive.not_zip"))
+    try:
+        return _directory(file, size, largest)
+    except struct.error:
+        raise Refused(problem("", "archive.short")) from None
+
+
+def _has_end(file: BinaryIO, size: int) -> bool:
+    file.seek(max(0, size - 66_000))
+    return b"PK\x05\x06" in file.read(66_000)
+
+
+def _at(file: BinaryIO, place: int, form: struct.Struct) -> tuple[int | bytes, ...]:
+    file.seek(place)
+    return form.unpack(file.read(form.size))
+
+
+def _directory(file: BinaryIO, size: int, largest: int) -> tuple[Entry, ...]:
+    if size < _END.size:
+        raise Refused(problem("", "archive.short"))
+    end = _END.unpack(_read(file, size - _END.size, _END.size))
+    magic, disk, first_disk, here, count, length, offset, comment = end
+    if magic != b"PK\x05\x06" or comment:
+        raise Refused(problem("", "archive.trailing" if _has_end(file, size) else "archive.broken"))
+    if 0xFFFF in (count, here) or 0xFFFFFFFF in (length, offset) or _has_zip64(file, offset + length, size):
+        raise Refused(problem("", "archive.zip64"))
+    if disk or first_disk or here != count:
+        raise Refused(problem("", "archive.broken"))
+    if count > MOST_ENTRIES:
+        raise Refused(problem("", "archive.many", entries=count, most=MOST_ENTRIES))
+    if offset + length != size - _END.size:
+        raise Refused(problem("", "archive.broken"))
+    directory = _read(file, offset, length)
+    gathered = Gathered()
+    entries: list[Entry] = []
+    spans: list[tuple[int, int, int]] = []
+    at = 0
+    for _ in range(count):
+        entry, span, at = _entry(file, directory, at, gathered)
+        spans.append(span)
+        if entry is not None:
+            entries.append(entry)
+    if at != len(directory):
+        gathered.add("", "archive.broken")
+    _check_spans(spans, offset, gathered)
+    check_collisions((e.path for e in entries), gathered)
+    total = sum(e.size for e in entries)
+    if total > largest:
+        gathered.add("", "archive.too_large", bytes=total, most=largest)
+    elif total > RATIO_FROM and total > LARGEST_RATIO * max(1, sum(e.packed for e in entries)):
+        gathered.add("", "archive.bomb", bytes=total, packed=sum(e.packed for e in entries), most=LARGEST_RATIO)
+    gathered.raise_if_any()
+    return tuple(entries)
+
+
+def _read(file: BinaryIO, place: int, length: int) -> bytes:
+    file.seek(place)
+    return file.read(length)
+
+
+def _has_zip64(file: BinaryIO, directory_end: int, size: int) -> bool:
+    return directory_end < size - _END.size and _read(file, size - _END.size - 20, 4) == b"PK\x06\x07"
+
+
+def _entry(
+    file: BinaryIO, directory: bytes, at: int, gathered: Gathered
+) -> tuple[Entry | None, tuple[int, int, int], int]:
+    central = _CENTRAL.unpack_from(directory, at)
+    magic, _, _, flags, method, _, _, crc, packed, size, names, extras, comments, disk, _, mode, local = central
+    if magic != b"PK\x01\x02" or disk:
+        raise Refused(problem("", "archive.broken"))
+    at += _CENTRAL.size
+    raw = directory[at : at + names]
+    extra = directory[at + names : at + names + extras]
+    at += names + extras + comments
+    if len(raw) != names or len(extra) != extras or at > len(directory):
+        raise struct.error("short")
+    path = _name(raw, flags, gathered)
+    if 0xFFFFFFFF in (packed, size, local) or _has_extra(extra, 1):
+        raise Refused(problem("", "archive.zip64"))
+    if flags & 0x1 or flags & 0x40 or flags & 0x2000:
+        gathered.add("", "archive.encrypted", path=path)
+    elif flags & ~_KNOWN_FLAGS or method not in (0, 8):
+        gathered.add("", "archive.method", path=path)
+    # The upper half of the attributes is the Unix mode whatever system is said to have made the entry: unpackers differ
+    # in whether they believe that, so a link is refused in each case.
+    kind = stat.S_IFMT(mode >> 16)
+    is_folder = path.endswith("/")
+    if stat.S_ISLNK(kind):
+        gathered.add("", "archive.link", path=path)
+    elif kind and not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+        gathered.add("", "archive.device", path=path)
+    elif (is_folder and (size or (kind and not stat.S_ISDIR(kind)))) or (not is_folder and stat.S_ISDIR(kind)):
+        gathered.add("", "file.strange_name", path=path)
+    usable = check_name(path.rstrip("/") if is_folder and not path.endswith("//") else path, gathered)
+    begin, end, slack = _local(file, local, raw, (flags, method, crc, packed, size))
+    span = (local, end, slack)
+    if is_folder or not usable:
+        return None, span, at
+    if method == 0 and packed != size:
+        raise Refused(problem("", "archive.broken"))
+    entry = Entry(path=path, packed=packed, size=size, crc=crc, deflated=method == 8, start=begin)
+    return entry, span, at
+
+
+def _name(raw: bytes, flags: int, gathered: Gathered) -> str:
+    try:
+        return raw.decode("utf-8" if flags & _UTF8 else "ascii")
+    except UnicodeDecodeError:
+        shown = raw.decode("utf-8", "replace")
+        gathered.add("", "archive.name_not_utf8", path=shown)
+        return shown
+
+
+def _has_extra(extra: bytes, wanted: int) -> bool:
+    at = 0
+    while at + 4 <= len(extra):
+        kind, length = struct.unpack_from("<HH", extra, at)
+        if kind == wanted:
+            return True
+        at += 4 + length
+    return False
+
+
+def _local(file: BinaryIO, place: int, raw: bytes, central: tuple[int, int, int, int, int]) -> tuple[int, int, int]:
+    """Compare an entry's own header with the directory.
+
+    Returns:
+        Where its content begins and ends, and how many bytes may follow it (its data descriptor).
+    """
+    magic, _, flags, method, _, _, crc, packed, size, names, extras = _at(file, place, _LOCAL)
+    name = file.read(int(names))
+    extra = file.read(int(extras))
+    if len(extra) != extras:
+        raise struct.error("short")
+    described = bool(int(flags) & _DESCRIPTOR)
+    same_sizes = (crc, packed, size) == central[2:] or (described and not any((crc, packed, size)))
+    if magic != b"PK\x03\x04" or name != raw or (flags, method) != central[:2] or not same_sizes:
+        raise Refused(problem("", "archive.two_headers", path=raw.decode("utf-8", "replace")))
+    if _has_extra(extra, 1):
+        raise Refused(problem("", "archive.zip64"))
+    begin = place + _LOCAL.size + len(name) + len(extra)
+    return begin, begin + central[3], 16 if described else 0
+
+
+def _check_spans(spans: list[tuple[int, int, int]], directory: int, gathered: Gathered) -> None:
+    """See that entries lie one after the other, from the first byte to the directory."""
+    at, slack = 0, 0
+    for start, end, after in [*sorted(spans), (directory, directory, 0)]:
+        if start < at:
+            gathered.add("", "archive.overlap")
+            return
+        if start - at not in ((12, 16) if slack else (0,)):
+            gathered.add("", "archive.hidden")
+            return
+        at, slack = end, after
+
+
+def unpack(file: BinaryIO, entry: Entry, write: Callable[[bytes], object]) -> None:
+    """Unpack one entry, never more than it states.
+
+    Args:
+        file: the archive.
+        entry: from `read_directory`.
+        write: takes the content, piece by piece.
+
+    Raises:
+        Refused: the content is not what the entry states.
+    """
+    file.seek(entry.start)
+    left, out, crc = entry.packed, 0, 0
+    decompress = zlib.decompressobj(-zlib.MAX_WBITS) if entry.deflated else None
+
+    def emit(piece: bytes) -> None:
+        nonlocal out, crc
+        out += len(piece)
+        if out > entry.size:
+            raise Refused(problem("", "archive.larger_than_stated", path=entry.path))
+        crc = zlib.crc32(piece, crc)
+        write(piece)
+
+    try:
+        while left:
+            piece = file.read(min(_PIECE, left))
+            if not piece:
+                raise Refused(problem("", "archive.short"))
+            left -= len(piece)
+            if decompress is None:
+                emit(piece)
+                continue
+            while piece:
+                emit(decompress.decompress(piece, _PIECE))
+                if decompress.eof and (decompress.unused_data or left):
+                    raise Refused(problem("", "archive.hidden"))
+                piece = decompress.unconsumed_tail
+        if decompress is not None:
+            while not decompress.eof and (more := decompress.decompress(b"", _PIECE)):
+                emit(more)
+            if not decompress.eof:
+                raise Refused(problem("", "archive.damaged", path=entry.path))
+    except zlib.error:
+        raise Refused(problem("", "archive.damaged", path=entry.path)) from None
+    if out != entry.size or crc != entry.crc:
+        raise Refused(problem("", "archive.checksum", path=entry.path))
+
+
+def strip_single_folder(paths: list[str]) -> str:
+    """Give the one folder that holds everything, with its `/`; empty where there is none.
+
+    Args:
+        paths: of all files that are kept.
+    """
+    if not paths or any("/" not in path for path in paths):
+        return ""
+    first = paths[0].partition("/")[0]
+    return first + "/" if all(path.startswith(first + "/") for path in paths) else ""
+
+
+def kept(entries: tuple[Entry, ...]) -> list[Entry]:
+    """Leave out what desktops put into archives."""
+    return [e for e in entries if not is_left_out(e.path)]
