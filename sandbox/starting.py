@@ -30,7 +30,8 @@ _LABELS = (
 )
 _GROUPS = re.compile(
     r"(^|[_\W])(sex|gender|geslacht|race|ethnic\w*|etnicit\w*|origin|herkomst|nationalit\w*|nationaliteit|age|leeftijd|"
-    r"religion|religie|geloof|disab\w*|handicap|birth\w*|geboorte\w*|migration\w*|migratie\w*)($|[_\W])",
+    r"language|taal|moedertaal|marital\w*|burgerlijke\w*|pregnan\w*|religion|religie|geloof|disab\w*|handicap|"
+    r"birth\w*|geboorte\w*|migration\w*|migratie\w*)($|[_\W])",
     re.IGNORECASE,
 )
 _WEIGHTS = re.compile(r"^(fnlwgt|weights?|sample_?weights?|gewicht|weegfactor)$", re.IGNORECASE)

@@ -1,0 +1,402 @@
+"""All that a document may know of an assessment: the dossier (the same for the same submission) and its run.
+
+`Dossier` is `dossier.json`: a pure function of evidence, declaration, policy, rules, seed, versions and date.
+`Run` is `run.json`: receipt, times and meters, all that differs from run to run.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from checks.ai_act.contradictions import Observed, contradictions
+from checks.ai_act.coverage import cover, law_of
+from checks.ai_act.risk import Risk
+from checks.declaration import Declaration, Route
+from checks.evidence import Evidence
+from checks.finding import Fact, Figure, Finding, LawRef, Scalar, count_outcomes
+from checks.judge import Judged
+from checks.policy import Policy
+
+SCHEMA = "1"
+
+
+class LimitsRecorded(Fact):
+    """When the limits were first recorded, as far as can be shown.
+
+    Args:
+        digest: SHA-256 of the provider's own limits as canonical JSON; None where there are none.
+        when: `with_submission` (they came with this submission) or `sealed_before` (a seal from before the run).
+        sealed_at: time of that seal, ISO 8601; None without one.
+    """
+
+    digest: str | None = None
+    when: str = "with_submission"
+    sealed_at: str | None = None
+
+
+class SubmissionFacts(Fact):
+    """Which submission this is about.
+
+    Args:
+        columns: names of the data's columns that were read, groups and inputs; empty where there were no rows.
+    """
+
+    digest: str
+    route: Route
+    evidence_digest: str
+    files: dict[str, str] = Field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    limits_recorded: LimitsRecorded = LimitsRecorded()
+
+
+class GlobalImportance(Fact):
+    """Mean absolute Shapley value of one feature, with its interval, in the unit of the explained output."""
+
+    feature: str
+    mean_abs: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Explanation(Fact):
+    """How single answers were explained, and how far that can be relied on."""
+
+    method: str
+    background_rows: int
+    explained_rows: int
+    global_: tuple[GlobalImportance, ...] = Field(default=(), alias="global")
+    additivity_error: float | None = None
+    sampling_error: float | None = None
+
+
+class PolicyFacts(Fact):
+    """Under which policy the findings were judged."""
+
+    name: str
+    version: str
+    recorded: dt.date
+    confidence: float
+    minimum_rows: int
+    suppress_below: int
+
+
+class CountTable(Fact):
+    """Weighted counts of one attribute: what count-based checks can be judged again from.
+
+    Args:
+        kind: `cells` (group x label x decision) or `moments` (sums per group).
+        attribute: empty for everyone.
+        columns: equally long columns; see `checks.evidence`.
+    """
+
+    kind: str
+    attribute: str
+    columns: dict[str, tuple[Scalar, ...]]
+
+
+class Dossier(Fact):
+    """One assessment, complete: what `dossier.json` holds.
+
+    Args:
+        schema_: version of this format.
+        declaration: what the provider stated, without what the files hold row by row.
+        counts: weighted count tables.
+        figures: names of all figures, in the order of findings.
+        notes: codes of what must be read beside all figures.
+        versions: of this software and of the libraries that the figures come from.
+    """
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    submission: SubmissionFacts
+    declaration: Declaration
+    findings: tuple[Finding, ...]
+    figures: tuple[str, ...] = ()
+    explanation: Explanation | None = None
+    risk: Risk
+    policy: PolicyFacts
+    counts: tuple[CountTable, ...] = ()
+    scan: dict[str, Any] = Field(default_factory=dict)
+    model_fault: dict[str, Any] | None = None
+    versions: dict[str, str]
+    seed: int
+
+    @property
+    def outcome_counts(self) -> Mapping[str, int]:
+        """How many findings lie beyond, are undecided and lie within their limit."""
+        return count_outcomes(self.findings)
+
+    def finding(self, check: str, attribute: str | None = None) -> Finding | None:
+        """Give one finding, or None."""
+        return next((f for f in self.findings if f.check == check and f.attribute == attribute), None)
+
+    def to_json(self) -> bytes:
+        """Write the dossier as canonical JSON: the same dossier gives the same bytes."""
+        return canonical(self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give the dossier as JSON types, with `system` beside `declaration` as the contract has it."""
+        given = self.model_dump(mode="json", by_alias=True)
+        return {**given, "system": given["declaration"]["system"]}
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Dossier:
+        """Read a dossier.
+
+        Raises:
+            pydantic.ValidationError: it is not a dossier of this schema.
+            ValueError: it is not JSON.
+        """
+        given = json.loads(raw)
+        given.pop("system", None)
+        return cls.model_validate(given)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its canonical JSON, hexadecimal."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+
+class AttemptFacts(Fact):
+    """One thing tried from inside a sibling cell."""
+
+    probe: str
+    expected: str
+    observed: str
+    held: bool
+
+
+class ReceiptFacts(Fact):
+    """The isolation receipt as documents show it; all figures measured outside the cell."""
+
+    backend: str
+    runtime: str
+    image: str
+    profile_digest: str
+    user: str
+    memory_limit_by: str
+    limits: dict[str, float]
+    probes: tuple[AttemptFacts, ...]
+    ending: str
+    seconds: float
+    cpu_seconds: float | None
+    peak_bytes: int | None
+    bytes_in: int
+    bytes_out: int
+    rows_asked: int
+    notes: tuple[str, ...] = ()
+
+
+class Run(Fact):
+    """What differs from run to run: `run.json`.
+
+    Args:
+        attested_by: `provider_machine`, `service` or `reviewer`.
+        dossier_digest: SHA-256 of `dossier.json`.
+        receipt: None where no model was run.
+        intake: how the upload was read: `cell` or `limited_process`.
+        started, ended: ISO 8601 with zone.
+        seconds: by stage.
+        notes: sentences about the choice of wall and the like, in English.
+        who: who ran it, as far as known (a service account or a user name); empty if not known.
+    """
+
+    schema_: str = Field(default=SCHEMA, alias="schema")
+    attested_by: str
+    dossier_digest: str
+    receipt: ReceiptFacts | None = None
+    intake: str
+    started: str
+    ended: str
+    seconds: dict[str, float]
+    machine: dict[str, str] = Field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    who: str = ""
+
+    def to_json(self) -> bytes:
+        """Write the run as canonical JSON."""
+        return canonical(self.model_dump(mode="json", by_alias=True))
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Run:
+        """Read a run.
+
+        Raises:
+            pydantic.ValidationError: it is not a run of this schema.
+        """
+        return cls.model_validate_json(raw)
+
+
+class Assessment(Fact):
+    """A dossier, its run and the data of its figures: what documents are made from.
+
+    Args:
+        run: None where documents are made from a dossier alone.
+    """
+
+    dossier: Dossier
+    run: Run | None = None
+    figures: tuple[Figure, ...] = ()
+
+
+def canonical(value: Any) -> bytes:
+    """Write JSON types as UTF-8 JSON with sorted keys, two spaces, a final line feed and no NaN."""
+    return (json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+
+
+def json_schema() -> dict[str, Any]:
+    """Give the JSON Schema of `dossier.json` (draft 2020-12)."""
+    schema = Dossier.model_json_schema(by_alias=True, mode="serialization")
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    schema["title"] = "AI Act sandbox dossier"
+    schema["properties"]["system"] = {"$ref": "#/$defs/System"}
+    return schema
+
+
+def compose(
+    evidence: Evidence,
+    judged: Sequence[Judged],
+    risk: Risk,
+    policy: Policy,
+    *,
+    files: Mapping[str, str],
+    versions: Mapping[str, str],
+    limits_recorded: LimitsRecorded | None = None,
+    columns: tuple[str, ...] | None = None,
+) -> tuple[Dossier, tuple[Figure, ...]]:
+    """Put together what an assessment found. Pure: the same arguments give the same dossier.
+
+    Args:
+        evidence: sealed facts; only their digest, counts, scan and fault are taken, never rows.
+        judged: findings and figures, in catalogue order.
+        risk: as classified; the duties' cover and the findings' law are worked out here.
+        policy: what the findings were judged by.
+        files: SHA-256 by path of the submission's files.
+        versions: of this software and of the libraries behind the figures.
+        limits_recorded: see `LimitsRecorded`; worked out from the declaration where not given.
+        columns: names of the data's columns; those of the evidence where not given.
+
+    Returns:
+        The dossier, and the data of its figures.
+    """
+    findings = tuple(
+        j.finding.model_copy(
+            update={
+                "law": tuple(
+                    LawRef(provision=c.provision, applies=c.applies, applies_from=c.applies_from)
+                    for c in law_of([ref.provision for ref in j.finding.law], risk)
+                )
+            }
+        )
+        for j in judged
+    )
+    figures = tuple(figure for j in judged for figure in j.figures)
+    named = columns_of(evidence) if columns is None else columns
+    observed = contradictions(evidence.declaration, Observed(columns=named))
+    risk = risk.model_copy(update={"contradictions": observed})
+    dossier = Dossier(
+        submission=SubmissionFacts(
+            digest=evidence.submission_digest,
+            route=evidence.route,
+            evidence_digest=evidence.digest,
+            files=dict(sorted(files.items())),
+            columns=named,
+            limits_recorded=limits_recorded or LimitsRecorded(digest=limits_digest(evidence.declaration)),
+        ),
+        declaration=evidence.declaration,
+        findings=findings,
+        figures=tuple(f.name for f in figures),
+        explanation=_explanation(findings),
+        risk=cover(risk, findings),
+        policy=PolicyFacts(
+            name=policy.name,
+            version=policy.version,
+            recorded=policy.recorded,
+            confidence=policy.terms.confidence,
+            minimum_rows=policy.terms.minimum_rows,
+            suppress_below=policy.terms.suppress_below,
+        ),
+        counts=tuple(
+            CountTable(kind=kind, attribute=name, columns={c: tuple(t.column(c).to_pylist()) for c in t.column_names})
+            for kind, tables in (("cells", evidence.cells), ("moments", evidence.moments))
+            for name, t in sorted(tables.items())
+        ),
+        scan=dict(evidence.scan),
+        model_fault=dict(evidence.model_fault) if evidence.model_fault else None,
+        versions=dict(versions),
+        seed=evidence.seed,
+    )
+    return dossier, figures
+
+
+def columns_of(evidence: Evidence) -> tuple[str, ...]:
+    """Name the columns of the data that were read: inputs first, then those that are only groups."""
+    if evidence.rows is None:
+        return ()
+    named = [n.partition(":")[2] for n in evidence.rows.column_names if n.startswith(("feature:", "group:"))]
+    return tuple(dict.fromkeys(named))
+
+
+def limits_digest(declaration: Declaration) -> str | None:
+    """Give the SHA-256 of the provider's own limits, or None where there are none."""
+    if not declaration.limits:
+        return None
+    stated = {code: limit.model_dump(mode="json") for code, limit in declaration.limits.items()}
+    return hashlib.sha256(canonical(stated)).hexdigest()
+
+
+def _explanation(findings: Sequence[Finding]) -> Explanation | None:
+    finding = next((f for f in findings if f.check == "explainability.feature_importance" and f.measures), None)
+    if finding is None:
+        return None
+
+    def value(name: str) -> float | None:
+        measure = finding.measure(name)
+        return None if measure is None else measure.value
+
+    importance = []
+    for group in finding.groups:
+        mean_abs = next((m for m in group.measures if m.name == "mean_abs"), None)
+        if mean_abs is not None and mean_abs.value is not None:
+            name = group.group["feature"] or ""
+            importance.append(
+                GlobalImportance(feature=name, mean_abs=mean_abs.value, low=mean_abs.low, high=mean_abs.high)
+            )
+    return Explanation.model_validate(
+        {
+            "method": finding.measures[0].definition,
+            "background_rows": int(value("background_rows") or 0),
+            "explained_rows": int(value("explained_rows") or 0),
+            "global": importance,
+            "additivity_error": value("additivity_error"),
+            "sampling_error": value("sampling_error"),
+        }
+    )
+
+
+def evidence_in(dossier: Dossier) -> Evidence:
+    """Give what a dossier still holds as evidence: declaration, counts, scan and fault, without rows or documents."""
+    tables: dict[str, dict[str, pa.Table]] = {"cells": {}, "moments": {}}
+    types = {"group": pa.string(), "label": pa.int32(), "decision": pa.int32(), "rows": pa.int64()}
+    for table in dossier.counts:
+        columns = {}
+        for name, values in table.columns.items():
+            kind = pa.float64() if table.kind == "moments" and name == "label" else types.get(name, pa.float64())
+            columns[name] = pa.array(values, type=kind)
+        tables[table.kind][table.attribute] = pa.table(columns)
+    return Evidence(
+        declaration=dossier.declaration,
+        submission_digest=dossier.submission.digest,
+        cells=tables["cells"],
+        moments=tables["moments"],
+        scan=dossier.scan,
+        model_fault=dossier.model_fault,
+        seed=dossier.seed,
+        digest=dossier.submission.evidence_digest,
+    )

@@ -1,0 +1,191 @@
+"""The AI Act questionnaire outside a submission: as a form to fill in, and what follows from one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from checks.ai_act import rules as law
+from checks.ai_act.answers import check_answers
+from checks.ai_act.classify import classify, questionnaire
+from checks.ai_act.logic import UNKNOWN
+from checks.ai_act.risk import Risk
+from checks.declaration import Declaration
+from model_cards.words import Words
+from sandbox.errors import Problem, Refused
+from sandbox.intake.problems import problem
+from sandbox.intake.strict_yaml import read_yaml
+
+LARGEST_BYTES = 1024**2
+ORGANISATION = {"roles": ["provider"], "public_body": "no", "size": "small", "country": "NL"}
+"""What the form says of the organisation until a person changes it."""
+
+
+def form(lang: str) -> str:
+    """Write the questionnaire as YAML with a comment above each question.
+
+    Args:
+        lang: language of the comments; ids are the same in every language.
+
+    Returns:
+        A form in which every answer is `unknown`: it can be classified as it stands.
+    """
+    words = Words(lang)
+    lines = [f"# {line}" for line in words.many("terminal").get("form", ())]
+    lines += ["", f"# {words('terminal.form_organisation')}", "organisation:"]
+    for name, value in ORGANISATION.items():
+        lines.append(f"  {name}: {'[' + ', '.join(value) + ']' if isinstance(value, list) else value}")
+    lines += ["", "answers:"]
+    for question in questionnaire(law.load()):
+        lines += ["", *_commented(words.question(question.id), "  # ")]
+        lines.append(f"  # ({question.provision})")
+        stated = words.many(f"questions.questions.{question.id}")
+        if stated.get("explanation"):
+            lines += _commented(str(stated["explanation"]), "  #   ")
+        for example in stated.get("examples", ()):
+            lines += _commented(f"{words('terminal.form_examples')}: {example}", "  #   - ")
+        if question.asked_when is not None:
+            lines.append(f"  #   ({words('terminal.form_asked')})")
+        if question.kind == "multi":
+            lines.append(f"  #   ({words('terminal.form_several')})")
+        for option in question.options:
+            lines += _commented(f"{option.id}: {words.answer(question.id, option.id)}", "  #     ")
+        lines.append(f"  {question.id}: unknown")
+    return "\n".join(lines) + "\n"
+
+
+def _commented(text: str, mark: str) -> list[str]:
+    later = mark.replace("-", " ")
+    return textwrap.wrap(" ".join(text.split()), width=110, initial_indent=mark, subsequent_indent=later)
+
+
+def classify_file(path: Path, *, as_of: dt.date) -> Risk:
+    """Classify from a form, from a file of answers, or from a submission.
+
+    Args:
+        path: a form as printed, a file with answers by question id, or a folder with `submission.yaml`.
+        as_of: the date that law is applied at.
+
+    Raises:
+        Refused: a file is missing or is not YAML, a question or an answer is not one; all problems at once.
+    """
+    organisation: Mapping[str, Any] = ORGANISATION
+    if path.is_dir():
+        stated = _read(path / "submission.yaml")
+        system = stated.get("system", {})
+        provider = system.get("provider", {}) if isinstance(system, Mapping) else {}
+        organisation = {"roles": system.get("roles", ["provider"]), "public_body": system.get("public_body", "no")}
+        organisation |= {n: provider[n] for n in ("size", "country") if isinstance(provider, Mapping) and n in provider}
+        named = stated.get("answers")
+        if not isinstance(named, str):
+            raise Refused(
+                Problem(field="answers", code="answers.absent", message="the submission names no answers file")
+            )
+        content = _read(path / named)
+    else:
+        content = _read(path)
+    if isinstance(content.get("answers"), Mapping):
+        organisation = content.get("organisation", organisation)
+        content = content["answers"]
+    declaration = _declared(content, organisation)
+    rules = law.load()
+    wrong = [
+        problem(
+            f"answers.{p.question}",
+            f"answers.{p.code}",
+            question=p.question,
+            answer=p.answer,
+            allowed=", ".join(p.allowed),
+        )
+        for p in check_answers(declaration.answers, rules)
+    ]
+    if wrong:
+        raise Refused(wrong)
+    return classify(declaration, rules, as_of=as_of)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_BYTES + 1)
+    except OSError as gone:
+        message = f"{path} cannot be read: {gone.strerror}"
+        raise Refused(Problem(field=path.name, code="file.unreadable", message=message)) from gone
+    content = read_yaml(text, path.name).content
+    if not isinstance(content, dict):
+        message = "must hold one answer per line, as in `gpai: no`"
+        raise Refused(Problem(field=path.name, code="yaml.no_mapping", message=message))
+    return content
+
+
+def _declared(answers: Mapping[str, Any], organisation: Any) -> Declaration:
+    """Put answers and organisation into a declaration that says nothing else."""
+    given = organisation if isinstance(organisation, Mapping) else {}
+    provider = {"name": "-"} | {n: given[n] for n in ("size", "country") if n in given}
+    system = {"name": "-", "version": "-", "intended_purpose": "-", "provider": provider}
+    system |= {n: given[n] for n in ("roles", "public_body") if n in given}
+    try:
+        return Declaration.model_validate({"system": system, "answers": dict(answers)})
+    except ValidationError as invalid:
+        raise Refused(
+            [
+                Problem(
+                    field=".".join(str(part) for part in error["loc"]).replace("system.", "organisation."),
+                    code="field.invalid",
+                    message=error["msg"],
+                )
+                for error in invalid.errors(include_url=False)
+            ]
+        ) from None
+
+
+def told(risk: Risk, lang: str) -> str:
+    """Say a classification in words.
+
+    Args:
+        risk: from `classify`.
+        lang: language of the words.
+    """
+    return "\n".join(_told(risk, Words(lang)))
+
+
+def _told(risk: Risk, words: Words) -> Iterator[str]:
+    yield f"{words('terminal.class')}: {words.class_name(risk.risk_class)}"
+    if risk.possible:
+        yield f"{words('terminal.possible')}: {words.joined([words.class_name(c) for c in risk.possible])}"
+    if risk.undecided_by:
+        yield f"{words('terminal.decide')}:"
+        yield from (f"  - {words.question(q)}" for q in risk.undecided_by)
+    if risk.routes:
+        yield f"{words('terminal.routes')}:"
+        for route in risk.routes:
+            since = _since(route.applies_from, risk.as_of, words)
+            contested = f" ({words('terminal.contested')})" if route.contested else ""
+            yield f"  - {words.class_name(route.risk_class)}: {route.provision}, {since}{contested}"
+    if risk.overlays:
+        yield f"{words('terminal.overlays')}: {words.joined([words.overlay(o) for o in risk.overlays])}"
+    if risk.path:
+        yield f"{words('terminal.path')}:"
+        for step in risk.path:
+            if step.answer == UNKNOWN:
+                continue
+            yield f"  - {words.question(step.question)} {words.answer(step.question, step.answer)} ({step.provision})"
+    if risk.duties:
+        yield f"{words('terminal.duties')}:"
+        for duty in risk.duties:
+            since = _since(duty.applies_from, risk.as_of, words)
+            contested = f" ({words('terminal.contested')})" if duty.contested else ""
+            role = words.role(duty.role)
+            yield f"  - {role}: {words.duty(duty.id)} ({duty.provision}), {since}{contested}"
+    yield words("terminal.as_of", date=words.date(risk.as_of), version=risk.rules_version)
+    yield words("card.statement.text")
+
+
+def _since(applies_from: dt.date | None, as_of: dt.date, words: Words) -> str:
+    key = "terminal.since" if applies_from is not None and applies_from <= as_of else "terminal.from"
+    return words(key, date=words.date(applies_from))

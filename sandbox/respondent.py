@@ -1,0 +1,303 @@
+"""Who answers the questions: a model in its cell, the provider's record of its answers, or nobody.
+
+Assumes of its caller: the bundle is in quarantine and was scanned. Only features are handed to a cell; labels and
+columns that are only groups have no way in, because the questions are planned from the feature table alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from checks.asking import BASELINE, BATCH_ROWS, Plan, ask
+from checks.declaration import Route
+from checks.evidence import Answers, Table
+from checks.sealing import Recorded
+from model_cards.dossier import AttemptFacts, ReceiptFacts
+from sandbox.errors import CellUnavailable, ModelFault
+from sandbox.intake import Bundle
+from sandbox.isolation.choose import choose
+from sandbox.isolation.conversation import Conversation, setup_for
+from sandbox.isolation.interface import Attempt, CellFiles, Chosen, Limits, Receipt, RunningCell
+from sandbox.isolation.receipt import require, write_receipt
+from sandbox.isolation.spread import Spread, cells_for
+from sandbox.settings import Settings
+from sandbox.stages import Cancelled, Watch
+
+
+class Respondent(Protocol):
+    """Whoever answers for the system."""
+
+    @property
+    def recorded(self) -> Recorded | None:
+        """Decisions and scores that the provider supplied, or None."""
+
+    @property
+    def fault(self) -> Mapping[str, Any] | None:
+        """Why the model did not answer, as `{code, params}`; None where it did, or where none was asked."""
+
+    @property
+    def receipt(self) -> ReceiptFacts | None:
+        """The isolation receipt; None where no model was run."""
+
+    def answer(self, plans: Mapping[str, Plan], *, key: bytes, watch: Watch) -> dict[str, Answers]:
+        """Answer all planned questions; nothing where there is nobody to ask or the model failed (see `fault`)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Absent:
+    """Nobody answers: a submission of documents or counts."""
+
+    recorded: Recorded | None = None
+    fault: Mapping[str, Any] | None = None
+    receipt: ReceiptFacts | None = None
+
+    def answer(self, plans: Mapping[str, Plan], *, key: bytes, watch: Watch) -> dict[str, Answers]:  # noqa: ARG002  # one signature
+        """Answer nothing."""
+        return {}
+
+
+@dataclass(slots=True, kw_only=True)
+class InCell:
+    """A model in cells of its own. They open at the first question and are gone when all is answered.
+
+    The questions are spread over as many cells as the machine has room for; what a plan wants asked afresh is asked of
+    one more, which was asked nothing else.
+    """
+
+    bundle: Bundle
+    table: Table
+    chosen: Chosen
+    limits: Limits
+    attempts: tuple[Attempt, ...]
+    recorded: Recorded | None = None
+    fault: Mapping[str, Any] | None = None
+    receipt: ReceiptFacts | None = None
+
+    def answer(self, plans: Mapping[str, Plan], *, key: bytes, watch: Watch) -> dict[str, Answers]:
+        """Load the model and ask it all; a fault of the model is kept in `fault`, it never ends the assessment."""
+        with ExitStack() as stack:
+            anew = {name: plan for name, plan in plans.items() if plan.fresh}
+            plans = {name: plan for name, plan in plans.items() if not plan.fresh}
+            mixed = sum(plan.rows.num_rows for plan in plans.values() if not plan.apart)
+            count = cells_for(-(-mixed // BATCH_ROWS), self.limits, beside=len(anew))
+            cells = self._open(count + len(anew))
+            for running, _ in cells:
+                stack.callback(running.close)
+            spread = Spread(cells[:count])
+            stack.callback(spread.close)
+            others = dict(zip(anew, cells[count:], strict=True))
+            aside = stack.enter_context(ThreadPoolExecutor(max(1, len(anew)), thread_name_prefix="fresh"))
+            # Before the threads are waited for: what they wait for is then gone.
+            stack.callback(self._write_receipt, cells)
+            with cancelled_from_outside([running for running, _ in cells], watch):
+                return self._ask_all(spread, plans, anew, others, aside, key=key, watch=watch)
+
+    def _open(self, count: int) -> list[tuple[RunningCell, Conversation]]:
+        """Open so many cells at once, none of them told anything yet."""
+        declaration = self.bundle.declaration
+        assert declaration.model is not None
+        model = self.bundle.folder / declaration.model.file
+        setup = setup_for(
+            declaration,
+            self.table.features.schema,
+            _categories(self.table),
+            self.bundle.model_format or "",
+            f"/c/model/{model.name}",
+        )
+        files = CellFiles(entry="serve", model=model)
+        with ThreadPoolExecutor(count) as at_once:
+            opening = [at_once.submit(self.chosen.isolation.open, files, self.limits) for _ in range(count)]
+        failed = [why for one in opening if (why := one.exception()) is not None]
+        if failed:
+            for one in opening:
+                if one.exception() is None:
+                    one.result().close()
+            raise failed[0]
+        return [(one.result(), Conversation(one.result(), setup, self.limits)) for one in opening]
+
+    def _ask_all(
+        self,
+        spread: Spread,
+        plans: Mapping[str, Plan],
+        anew: Mapping[str, Plan],
+        others: Mapping[str, tuple[RunningCell, Conversation]],
+        aside: ThreadPoolExecutor,
+        *,
+        key: bytes,
+        watch: Watch,
+    ) -> dict[str, Answers]:
+        """Ask the cells that share the work, and beside them those that are asked something of their own."""
+        answered: dict[str, Answers] = {}
+        asides: list[Future[dict[str, Answers]]] = []
+        try:
+            with watch.stage("load"):
+                spread.load()
+            asides = [aside.submit(_ask_afresh, others[name][1], {name: plan}, key) for name, plan in anew.items()]
+            with watch.stage("ask") as step:
+                answered = ask(plans, spread.first.predict, key=key, progress=step, over=spread.over)
+        except (ModelFault, CellUnavailable) as fault:
+            for running, _ in others.values():
+                running.cancel()
+            self._keep(fault, watch)
+            return self._ask_rows_alone(spread, plans, key=key, watch=watch)
+        for one in asides:
+            try:
+                answered |= one.result()
+            except (ModelFault, CellUnavailable) as fault:
+                self._keep(fault, watch, rows_answered=True)
+        return answered
+
+    def _keep(self, fault: ModelFault | CellUnavailable, watch: Watch, **more: Any) -> None:
+        if watch.is_cancelled:
+            raise Cancelled from fault
+        if not isinstance(fault, ModelFault):
+            raise fault
+        self.fault = {"code": fault.code, **{k: v for k, v in fault.params.items() if v is not None}, **more}
+
+    def _write_receipt(self, cells: Sequence[tuple[RunningCell, Conversation]]) -> None:
+        talks = [talk for _, talk in cells]
+        self.receipt = receipt_facts(
+            write_receipt(
+                self.chosen.isolation,
+                self.limits,
+                self.attempts,
+                cells=[running for running, _ in cells],
+                bytes_in=sum(talk.bytes_in for talk in talks),
+                bytes_out=sum(talk.bytes_out for talk in talks),
+                rows_asked=sum(talk.rows_asked for talk in talks),
+                notes=self.chosen.notes,
+            )
+        )
+
+    def _ask_rows_alone(
+        self, spread: Spread, plans: Mapping[str, Plan], *, key: bytes, watch: Watch
+    ) -> dict[str, Answers]:
+        """Ask the real rows once more after a fault: a question of ours must not cost the system its own answers.
+
+        Returns:
+            The answers to the rows as they are, and `fault` then says that it was another question that failed;
+            nothing where a cell is gone or the rows themselves were the fault.
+        """
+        if not spread.usable or set(plans) == {BASELINE} or BASELINE not in plans:
+            return {}
+        first = self.fault
+        try:
+            with watch.stage("ask") as step:
+                answered = ask(
+                    {BASELINE: plans[BASELINE]}, spread.first.predict, key=key, progress=step, over=spread.over
+                )
+        except (ModelFault, CellUnavailable) as again:
+            self._keep(again, watch)
+            return {}
+        self.fault = {**(first or {}), "rows_answered": True}
+        return answered
+
+
+def _ask_afresh(talk: Conversation, plans: Mapping[str, Plan], key: bytes) -> dict[str, Answers]:
+    talk.load()
+    return ask(plans, talk.predict, key=key)
+
+
+@contextmanager
+def cancelled_from_outside(cells: Sequence[RunningCell], watch: Watch) -> Iterator[None]:
+    """End the cells as soon as somebody cancels, also in the middle of a long answer."""
+    if watch.cancel is None:
+        yield
+        return
+    cancel, over = watch.cancel, threading.Event()
+
+    def wait() -> None:
+        while not over.is_set():
+            if cancel.wait(0.1):
+                for running in cells:
+                    running.cancel()
+                return
+
+    waiting = threading.Thread(target=wait, name="cancel", daemon=True)
+    waiting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        waiting.join()
+
+
+def _categories(table: Table) -> dict[str, tuple[str, ...]]:
+    import pyarrow as pa
+
+    found = {}
+    for name in table.features.column_names:
+        column = table.features.column(name)
+        if pa.types.is_dictionary(column.type) and column.num_chunks:
+            found[name] = tuple(column.chunk(0).dictionary.to_pylist())
+    return found
+
+
+@contextmanager
+def respondent(
+    bundle: Bundle, table: Table | None, chosen: Chosen | CellUnavailable, limits: Limits, watch: Watch
+) -> Iterator[Respondent]:
+    """Give the respondent of a bundle; for a model, prove the wall first.
+
+    Args:
+        bundle: accepted submission.
+        table: its data, where it has rows.
+        chosen: the wall to use, or why there is none.
+        limits: of the cell.
+        watch: told of the stages.
+
+    Raises:
+        CellUnavailable: there is no wall, or one of the receipt's probes did not hold: the run is void.
+    """
+    route = bundle.declaration.route
+    if route is not Route.MODEL or table is None:
+        yield Absent(recorded=bundle.recorded)
+        return
+    if isinstance(chosen, CellUnavailable):
+        raise chosen
+    with watch.stage("prove"):
+        attempts = tuple(chosen.isolation.prove(limits))
+    require(chosen.isolation, attempts)
+    yield InCell(bundle=bundle, table=table, chosen=chosen, limits=limits, attempts=attempts)
+
+
+def wall_or_why_not(name: str, settings: Settings) -> Chosen | CellUnavailable:
+    """Choose the wall, or say why there is none; what needs no model goes on without one.
+
+    Args:
+        name: `auto`, `docker` or `bubblewrap`.
+        settings: of the operator.
+    """
+    try:
+        return choose(name, settings)
+    except CellUnavailable as none:
+        return none
+
+
+def receipt_facts(receipt: Receipt) -> ReceiptFacts:
+    """Turn the receipt into what documents show."""
+    return ReceiptFacts(
+        backend=receipt.backend,
+        runtime=receipt.runtime,
+        image=receipt.image,
+        profile_digest=receipt.profile_digest,
+        user=receipt.user,
+        memory_limit_by=receipt.memory_limit_by,
+        limits={name: float(getattr(receipt.limits, name)) for name in receipt.limits.__slots__},
+        probes=tuple(
+            AttemptFacts(probe=a.probe, expected=a.expected, observed=a.observed, held=a.held) for a in receipt.attempts
+        ),
+        ending=receipt.ending.value,
+        seconds=receipt.meters.seconds,
+        cpu_seconds=receipt.meters.cpu_seconds,
+        peak_bytes=receipt.meters.peak_bytes,
+        bytes_in=receipt.bytes_in,
+        bytes_out=receipt.bytes_out,
+        rows_asked=receipt.rows_asked,
+        notes=receipt.notes,
+    )

@@ -1,0 +1,87 @@
+"""What README and docs tell a reader to do is done here, block by block."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from checks.registry import FAMILIES, catalogue
+from sandbox.settings import PREFIX, Settings
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return [text for kind, text in BLOCK.findall(page.read_text(encoding="utf-8")) if kind == language]
+
+
+def test_the_first_check_page_runs_as_it_stands() -> None:
+    space: dict[str, object] = {"__name__": "first_check"}
+    code = blocks(ROOT / "docs" / "first_check.md", "python")
+    assert len(code) >= 2
+    for text in code:
+        exec(compile(text, "docs/first_check.md", "exec"), space)
+
+
+@pytest.mark.bubblewrap
+@pytest.mark.timeout(600)
+def test_the_walk_through_of_the_readme_works_as_typed(tmp_path: Path, bwrap: str) -> None:
+    from sandbox.demo import letters
+
+    (tmp_path / ".venv").symlink_to(Path(sys.prefix))
+    letters.build(tmp_path / "demo-out" / "submissions" / "letters")
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        f"{PREFIX}STATE": str(tmp_path / "state"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    typed = [b for b in blocks(ROOT / "README.md", "sh") if ".venv/bin/aiact-sandbox" in b]
+    assert len(typed) >= 3
+    for text in typed:
+        done = subprocess.run(
+            ["bash", "-e", "-c", text], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode in (0, 1, 5), f"{text}\n{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "my-dossier" / "model_card.en.html").is_file()
+
+
+def test_every_relative_link_leads_somewhere() -> None:
+    broken = []
+    for page in PAGES:
+        for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+            if not target.startswith(("http://", "https://", "mailto:")) and not (page.parent / target).exists():
+                broken.append(f"{page.relative_to(ROOT)}: {target}")
+    assert broken == []
+
+
+def test_every_setting_is_documented() -> None:
+    documented = Settings.__doc__ or ""
+    assert [name for name in Settings().as_dict() if f"{name}:" not in documented] == []
+
+
+def test_every_dependency_has_its_reason() -> None:
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    named = {re.split(r"[><=!~ \[]", d)[0] for d in project["project"]["dependencies"]}
+    named |= {re.split(r"[><=!~ \[]", d)[0] for d in project["dependency-groups"]["cell"]}
+    reasons = (ROOT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
+    assert sorted(n for n in named if n not in reasons) == []
+
+
+def test_every_family_of_checks_is_known_and_every_check_is_in_one() -> None:
+    assert {c.code.partition(".")[0] for c in catalogue()} <= set(FAMILIES)
+
+
+def test_the_glossary_has_every_outcome() -> None:
+    from checks.finding import Outcome
+
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    assert [o.value for o in Outcome if f"`{o.value}`" not in glossary] == []
