@@ -107,6 +107,7 @@ def by_predictions(
     unit: Sequence[int] | NDArray[Any] | None = None,
     declaration: Declaration | None = None,
     documents: tuple[Document, ...] = (),
+    population: Mapping[str, Mapping[str, float]] | None = None,
     **declared: Any,
 ) -> Evidence:
     """Seal decisions (and scores) that were supplied with rows.
@@ -135,10 +136,23 @@ def by_predictions(
     recorded = Recorded(
         decision=None if decision is None else turn(decision), score=None if score is None else floats(score)
     )
-    return seal(declaration, submission_digest="0" * 64, table=made, recorded=recorded, documents=documents)
+    return seal(
+        declaration,
+        submission_digest="0" * 64,
+        table=made,
+        recorded=recorded,
+        population=population,
+        documents=documents,
+    )
 
 
-def by_counts(rows: Sequence[tuple[Any, ...]], *, attributes: Sequence[str] = ("sex",), **declared: Any) -> Evidence:
+def by_counts(
+    rows: Sequence[tuple[Any, ...]],
+    *,
+    attributes: Sequence[str] = ("sex",),
+    population: Mapping[str, Mapping[str, float]] | None = None,
+    **declared: Any,
+) -> Evidence:
     """Seal supplied counts.
 
     Args:
@@ -155,7 +169,7 @@ def by_counts(rows: Sequence[tuple[Any, ...]], *, attributes: Sequence[str] = ("
         "weight_squared": pa.array([float(c) for c in count], type=pa.float64()),
     }
     declaration = declare(route="counts", groups=tuple(attributes), **declared)
-    return seal(declaration, submission_digest="0" * 64, counts=pa.table(made))
+    return seal(declaration, submission_digest="0" * 64, counts=pa.table(made), population=population)
 
 
 def by_model(

@@ -104,6 +104,9 @@ MADE: dict[str, Callable[[], Evidence]] = {
     "model, a number": lambda: _by_model("regression"),
     "model that crashed": _failed,
     "predictions": _predictions,
+    "predictions with a stated population": lambda: _predictions(
+        population={"sex": {"F": 0.5, "M": 0.49, "X": 0.01}, "race": {"z": 1.0}}
+    ),
     "predictions without labels": lambda: _predictions(label=None),
     "predictions with every label missing": lambda: _predictions(label=[-1] * ROWS),
     "predictions with every answer missing": lambda: _predictions(decision=[-1] * ROWS, score=[float("nan")] * ROWS),

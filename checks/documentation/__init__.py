@@ -1,0 +1,1 @@
+"""Checks of the family documentation: each file is one check."""

@@ -1,0 +1,313 @@
+"""Look for items of documentation in text: by headings and keywords, without judging whether a passage is adequate.
+
+What only looks like an answer is told apart: a placeholder, the item's own words repeated, and one text pasted under
+many headings. Documents come from the provider and are only ever searched, never interpreted.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from checks import resources
+from checks.evidence import Document
+from checks.finding import Item, Measure, Measured, Reason, Scalar
+
+STATES = ("found", "short", "placeholder", "not_found")
+"""What can be said of an item, from best to worst."""
+
+PASSAGE_LETTERS = 280
+"""Letters of a passage that are quoted."""
+
+KEYWORDS_NEEDED = 2
+"""Different keywords that make a paragraph without a fitting heading a passage on the item."""
+
+NEW_WORDS_NEEDED = 5
+"""Different words beyond the item's own that a passage must hold; with fewer it only repeats the item."""
+
+PASTED = 3
+"""Headings under which the same text may stand twice; from this many on it is no answer to any of them."""
+
+ITEMS_PER_PARAGRAPH = 4
+"""Items that one paragraph can be found for by keywords alone; one that names more is a list of topics."""
+
+WORD = re.compile(r"[^\W\d_][\w'’-]*", re.UNICODE)
+_HASHED = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t#]*$")
+_NUMBERED = re.compile(r"^ {0,3}(\d{1,2}(?:\.\d{1,2}){0,3}|[a-z])[.)]?[ \t]+(\S.{1,78})$")
+_BOLD = re.compile(r"^ {0,3}(?:\*\*|__)(.{2,90}?)(?:\*\*|__):?[ \t]*$")
+_RULE = re.compile(r"^ {0,3}(=+|-+)[ \t]*$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One item and how it is recognised.
+
+    Args:
+        id: as in `annex_iv.2g`.
+        headings, keywords: patterns over normalised text.
+        own: the item's own words, normalised.
+    """
+
+    id: str
+    headings: tuple[re.Pattern[str], ...]
+    keywords: tuple[re.Pattern[str], ...]
+    own: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passage:
+    """A heading and the text below it, or a paragraph of it.
+
+    Args:
+        document: name of the document.
+        heading: empty before the first heading.
+        text: up to the next heading of the same or a higher level; with the headings and texts in between.
+        prose: the same without those headings.
+        said: `prose`, normalised.
+    """
+
+    document: str
+    heading: str
+    text: str
+    prose: str
+    said: str
+
+
+def look(documents: Sequence[Document], part: str, short_words: int) -> Measured:
+    """Look for every item of a part in the documents.
+
+    Args:
+        documents: as text.
+        part: `annex_iv` or `instructions_for_use`.
+        short_words: fewest words of a passage that is not called short.
+
+    Returns:
+        One item each with its state and, where there is one, the passage; and the exact number of items per state.
+    """
+    wanted = items_of(part)
+    sections = [s for d in documents for s in sections_of(d)]
+    paragraphs = [p for d in documents for p in paragraphs_of(d)]
+    pasted = _pasted(sections)
+    named = _named(paragraphs, wanted)
+    found = tuple(_one(item, sections, named[item.id], pasted, short_words) for item in wanted)
+    counts = Counter(item.state for item in found)
+    return Measured(
+        measures=tuple(
+            Measure(
+                name=state,
+                value=float(counts[state]),
+                low=float(counts[state]),
+                high=float(counts[state]),
+                rows=len(found),
+                unit="count",
+                definition=f"checks.documentation.{part}",
+                interval="exact",
+            )
+            for state in STATES
+        ),
+        items=found,
+        reason=Reason(code="adequacy_not_judged", params={"documents": len(documents), "items": len(found)}),
+    )
+
+
+@cache
+def items_of(part: str) -> tuple[Wanted, ...]:
+    """Read the items of a part.
+
+    Raises:
+        KeyError: there is no such part.
+    """
+    return tuple(_wanted(f"{part}.{name}", given) for name, given in _data()[part].items())
+
+
+def instructions_among(documents: Sequence[Document]) -> tuple[Document, ...]:
+    """Choose the documents that call themselves instructions for use; all of them where none does."""
+    names = tuple(_data()["instructions_names"])
+
+    def calls_itself_so(document: Document) -> bool:
+        first = next((s.heading for s in sections_of(document) if s.heading), "")
+        said = normal(f"{re.sub(r'[_./-]+', ' ', document.name)} {first}")
+        return any(name in said for name in names)
+
+    return tuple(d for d in documents if calls_itself_so(d)) or tuple(documents)
+
+
+def _data() -> Mapping[str, Any]:
+    read: Mapping[str, Any] = resources.read("documentation/items.yaml")
+    return read
+
+
+def _wanted(name: str, given: Mapping[str, Any]) -> Wanted:
+    own = " ".join([given["asks"], *given["heading"], *given["keyword"]])
+    return Wanted(
+        id=name,
+        headings=(*(_pattern(p) for p in given["heading"]), _numbered(name)),
+        keywords=tuple(_pattern(p) for p in given["keyword"]),
+        own=frozenset(WORD.findall(normal(own))),
+    )
+
+
+def _pattern(phrase: str) -> re.Pattern[str]:
+    escaped = re.escape(normal(phrase)).replace(r"\*", r"\w*").replace(r"\ ", r"\s+")
+    return re.compile(rf"(?<!\w){escaped}(?!\w)")
+
+
+def _numbered(name: str) -> re.Pattern[str]:
+    """Fit a heading that names an item by its number, as in `Annex IV, 2(g)` or `2(g) Testing`."""
+    part, _, number = name.partition(".")
+    if part == "annex_iv":
+        point, letter = number[0], re.escape(number[1:])
+        numbered = rf"{point}\s*[.(]?\s*{letter}\)?(?!\w)" if letter else rf"{point}(?!\w|\s*[.(])"
+        start = rf"|^{point}\s*\(\s*{letter}\s*\)" if letter else ""
+        return re.compile(rf"(?:annex|bijlage) iv\W{{0,3}}(?:point |punt )?\(?{numbered}{start}")
+    inner = "".join(rf"\(?{re.escape(x)}\)[\s,]*" for x in number.split("_"))
+    return re.compile(rf"(?:article|artikel|art\.?) 13\W{{0,3}}(?:lid )?\(?3\)?\W{{0,2}}{inner}(?!\w|\()")
+
+
+def normal(text: str) -> str:
+    """Write text in small letters and composed form, with plain apostrophes and single spaces."""
+    return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text).replace("’", "'")).casefold().strip()
+
+
+def sections_of(document: Document) -> Iterator[Passage]:
+    """Yield the sections of a document: each heading with all that stands below it, parts included."""
+    lines = document.text.splitlines()
+    heads = list(_headings(lines))
+    taken = {n for _, _, start, end in heads for n in range(start, end)}
+    if not heads or heads[0][2] > 0:
+        first = heads[0][2] if heads else len(lines)
+        yield _passage(document.name, "", lines, range(first), taken)
+    for i, (level, title, _, end) in enumerate(heads):
+        until = next((h[2] for h in heads[i + 1 :] if h[0] <= level), len(lines))
+        yield _passage(document.name, title, lines, range(end, until), taken)
+
+
+def _passage(name: str, heading: str, lines: Sequence[str], span: range, taken: set[int]) -> Passage:
+    prose = "\n".join(lines[n] for n in span if n not in taken).strip()
+    text = "\n".join(lines[n] for n in span).strip()
+    return Passage(document=name, heading=heading, text=text, prose=prose, said=normal(prose))
+
+
+def paragraphs_of(document: Document) -> Iterator[Passage]:
+    """Yield the paragraphs of a document, each with the heading it stands under."""
+    lines = document.text.splitlines()
+    heads = list(_headings(lines))
+    borders = [(0, 0, "")] + [(start, end, title) for _, title, start, end in heads]
+    for i, (_, end, title) in enumerate(borders):
+        until = borders[i + 1][0] if i + 1 < len(borders) else len(lines)
+        for block in re.split(r"\n\s*\n", "\n".join(lines[end:until])):
+            if block.strip():
+                text = block.strip()
+                yield Passage(document=document.name, heading=title, text=text, prose=text, said=normal(text))
+
+
+def _headings(lines: Sequence[str]) -> Iterator[tuple[int, str, int, int]]:
+    """Yield (level, title, first line, first line below it) of every heading."""
+    fenced = False
+    for n, raw in enumerate(lines):
+        if raw.lstrip().startswith(("```", "~~~")):
+            fenced = not fenced
+        if fenced:
+            continue
+        below = lines[n + 1] if n + 1 < len(lines) else ""
+        before = lines[n - 1] if n else ""
+        if hashed := _HASHED.match(raw):
+            yield len(hashed[1]), hashed[2], n, n + 1
+        elif raw.strip() and not before.strip() and (ruled := _RULE.match(below)) and len(ruled[1]) > 2:
+            yield (1 if ruled[1][0] == "=" else 2), raw.strip(), n, n + 2
+        elif bold := _BOLD.match(raw):
+            yield 6, bold[1], n, n + 1
+        elif (numbered := _NUMBERED.match(raw)) and not before.strip() and not below.strip() and _title(numbered[2]):
+            yield 2 + numbered[1].count("."), raw.strip(), n, n + 1
+
+
+def _title(text: str) -> bool:
+    """Tell a heading from a sentence in a numbered list: it does not end like one."""
+    return not text.rstrip().endswith((".", ";", ",", ":")) and len(text.split()) <= 10
+
+
+def _pasted(sections: Sequence[Passage]) -> frozenset[str]:
+    """Find texts that stand, the same, under several headings."""
+    by_text = Counter(s.said for s in sections if s.said and s.text == s.prose)
+    return frozenset(text for text, times in by_text.items() if times >= PASTED)
+
+
+def _named(paragraphs: Sequence[Passage], wanted: Sequence[Wanted]) -> Mapping[str, tuple[Passage, ...]]:
+    """Find, per item, the paragraphs that name it by keywords; one that names many items is a list of topics."""
+    named: dict[str, list[Passage]] = {item.id: [] for item in wanted}
+    for passage in paragraphs:
+        items = [item for item in wanted if _names(item, passage.said)]
+        if len(items) <= ITEMS_PER_PARAGRAPH:
+            for item in items:
+                named[item.id].append(passage)
+    return {name: tuple(found) for name, found in named.items()}
+
+
+def _names(item: Wanted, said: str) -> bool:
+    return sum(bool(k.search(said)) for k in item.keywords) >= KEYWORDS_NEEDED
+
+
+def _one(
+    item: Wanted,
+    sections: Sequence[Passage],
+    named: Sequence[Passage],
+    pasted: frozenset[str],
+    short_words: int,
+) -> Item:
+    headed = [s for s in sections if s.heading and any(h.search(normal(s.heading)) for h in item.headings)]
+    best: tuple[int, Passage] | None = None
+    for passage in [*headed, *named]:
+        rank = STATES.index(state_of(item, passage, pasted, short_words))
+        if best is None or rank < best[0]:
+            best = (rank, passage)
+    if best is None:
+        return Item(id=item.id, state="not_found")
+    rank, passage = best
+    params: dict[str, Scalar] = {"document": passage.document, "passage": quoted(passage.prose)}
+    if passage.heading:
+        params["heading"] = quoted(passage.heading)
+    return Item(id=item.id, state=STATES[rank], params=params)
+
+
+def state_of(item: Wanted, passage: Passage, pasted: frozenset[str], short_words: int) -> str:
+    """Say what a passage is worth as a trace of an item: `found`, `short` or `placeholder`."""
+    if passage.said in pasted:
+        return "placeholder"
+    left = _placeholders().sub(" ", passage.said)
+    words = WORD.findall(left)
+    if left != passage.said and len(words) < short_words:
+        return "placeholder"
+    filler = frozenset(_data()["filler"])
+    if len({w for w in words if w in filler}) >= 3:
+        return "placeholder"
+    if len({w for w in words if len(w) > 2} - item.own - _function_words()) < NEW_WORDS_NEEDED:
+        return "placeholder" if _repeats(words, item) else "short"
+    return "short" if len(words) < short_words else "found"
+
+
+def _repeats(words: Sequence[str], item: Wanted) -> bool:
+    content = [w for w in words if len(w) > 2 and w not in _function_words()]
+    return not content or sum(w in item.own for w in content) * 2 >= len(content)
+
+
+@cache
+def _placeholders() -> re.Pattern[str]:
+    return re.compile("|".join(rf"(?<![\w])(?:{p})(?![\w])" for p in _data()["placeholders"]))
+
+
+@cache
+def _function_words() -> frozenset[str]:
+    return frozenset(_data()["function_words"])
+
+
+def quoted(text: str) -> str:
+    """Quote the beginning of a text in one line, cut between words."""
+    one = re.sub(r"\s+", " ", text).strip()
+    if len(one) <= PASSAGE_LETTERS:
+        return one
+    return one[:PASSAGE_LETTERS].rsplit(" ", 1)[0].rstrip(" ,;:") + " …"
