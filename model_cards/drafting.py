@@ -5,7 +5,7 @@ A draft fills in what the dossier holds and leaves the rest visibly empty; it is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -31,7 +31,7 @@ from model_cards.card import (
     line,
     quiet,
 )
-from model_cards.dossier import Assessment
+from model_cards.dossier import Assessment, Dossier
 from model_cards.material import TONES, WITHOUT_RESULT, Material
 from model_cards.words import Words
 
@@ -122,8 +122,10 @@ class Part:
 
 
 def material_of(assessment: Assessment, lang: str) -> Material:
-    """Give an assessment with the words of a language."""
-    return Material(assessment=assessment, words=Words(lang))
+    """Give an assessment with the words of a language, as it stands once stored."""
+    # Stored, mappings are sorted: a document made with the dossier and one made from it later must be the same bytes.
+    stored = Dossier.from_json(assessment.dossier.to_json())
+    return Material(assessment=assessment.model_copy(update={"dossier": stored}), words=Words(lang))
 
 
 def statement(material: Material) -> str:
@@ -228,14 +230,14 @@ def _section(material: Material, part: Part) -> Section:
                 tone=Tone.QUIET,
             )
             for blank in part.blanks
-            for content in blank.contents
+            for content in distinct(blank.contents)
             if len(content.lines) > LINES_IN_A_CELL
         ]
     return Section(id=part.id, title=part.title, blocks=(*blocks, *part.blocks))
 
 
 def _rows(words: Words, blank: Blank) -> Iterable[tuple[Cell, ...]]:
-    contents = blank.contents or (Content(origin=Origin.EMPTY),)
+    contents = tuple(distinct(blank.contents)) or (Content(origin=Origin.EMPTY),)
     for i, content in enumerate(contents):
         said: Line = line(" ".join(content.lines))
         if len(content.lines) > LINES_IN_A_CELL:
@@ -247,6 +249,15 @@ def _rows(words: Words, blank: Blank) -> Iterable[tuple[Cell, ...]]:
             Cell(line=line(words(f"exports.origins.{content.origin}")), tone=ORIGIN_TONES[content.origin]),
             Cell(line=said, detail=line(content.where) if content.where else ()),
         )
+
+
+def distinct(contents: Iterable[Content]) -> Iterator[Content]:
+    """Yield each content once: the same passage may have been found for two items."""
+    seen = set()
+    for content in contents:
+        if (content.origin, content.lines) not in seen:
+            seen.add((content.origin, content.lines))
+            yield content
 
 
 # ---- what a field can be filled with
@@ -308,10 +319,12 @@ def answer_sentence(material: Material, question: str) -> str:
     return f"{words.question(question)} {words.joined([words.answer(question, option) for option in given])}."
 
 
-def with_result(material: Material, *families: str) -> tuple[Finding, ...]:
-    """Give the findings of some families that came with figures."""
+def with_result(material: Material, *of: str) -> tuple[Finding, ...]:
+    """Give the findings of some families or checks, by their codes, that came with figures."""
     return tuple(
-        f for f in material.dossier.findings if f.family in families and f.outcome not in WITHOUT_RESULT and f.measures
+        f
+        for f in material.dossier.findings
+        if (f.family in of or f.check in of) and f.outcome not in WITHOUT_RESULT and f.measures
     )
 
 
@@ -324,18 +337,21 @@ def without_result(material: Material, *families: str) -> tuple[Finding, ...]:
     )
 
 
-def sentences(material: Material, *families: str, limited_only: bool = False) -> tuple[str, ...]:
-    """Say each finding of some families that came with figures, one sentence each.
+def sentences(material: Material, *of: str, limited_only: bool = False) -> tuple[str, ...]:
+    """Say the findings of some families or checks that came with figures.
+
+    A finding with limits says each limited measure beside its limit; one without says its figures.
 
     Args:
         limited_only: leave out those without a limit.
     """
-    return tuple(
-        sentence
-        for f in with_result(material, *families)
-        if f.limit or not limited_only
-        for sentence in material.words.finding_sentences(f, short=True)
-    )
+    said: list[str] = []
+    for finding in with_result(material, *of):
+        if finding.limit:
+            said += material.words.finding_sentences(finding, short=True)
+        elif not limited_only:
+            said.append(figures_of(material, finding))
+    return tuple(sentence for sentence in said if sentence)
 
 
 def figures_of(material: Material, finding: Finding) -> str:

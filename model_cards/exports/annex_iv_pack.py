@@ -151,7 +151,7 @@ def _contents(material: Material, item: str) -> tuple[Content, ...]:
 
 def _datasheet(material: Material) -> tuple[str, ...]:
     sheet = material.dossier.declaration.datasheet
-    return tuple(f"{key}: {as_text(value)}." for key, value in sheet.items() if as_text(value))
+    return tuple(f"{key}: {as_text(value).rstrip('.')}." for key, value in sheet.items() if as_text(value))
 
 
 def _offered(material: Material, key: str) -> tuple[str, ...]:
@@ -164,7 +164,9 @@ def _offered(material: Material, key: str) -> tuple[str, ...]:
     elif key == "3":
         said = tuple(figures_of(material, f) for f in with_result(material, "accuracy", "robustness"))
         said += sentences(material, "fairness", limited_only=True)
-        said += tuple(words.finding_sentence(f) for f in without_result(material, "accuracy", "fairness", "robustness"))
+        if said:
+            missing = without_result(material, "accuracy", "fairness", "robustness")
+            said += tuple(words.finding_sentence(f) for f in missing)
     else:
         measures = with_result(material, "accuracy", "fairness", "robustness")
         said = (

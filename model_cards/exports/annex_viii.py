@@ -31,6 +31,15 @@ ITEMS = {
 }
 """Items by section; B.7 and B.9 were deleted in 2026."""
 
+NATIONAL = "provider_49_5"
+"""Duty to register at national level, for critical infrastructure."""
+
+SECTIONS = {"provider_49_1": "a", NATIONAL: "a", "provider_49_2": "b", "deployer_49_3": "c"}
+"""Section that each duty of Art 49 asks for; which duties there are is for the rules of law to say."""
+
+RESTRICTING = "restricted_section"
+"""Remark beside a duty: the entry goes to the part of the database that is not public."""
+
 RESTRICTED = {"a": ("6", "8", "9"), "b": (), "c": ("4", "5")}
 """Items that are left out for law enforcement, migration, asylum and border control (Art 49(4))."""
 
@@ -55,7 +64,7 @@ def render(assessment: Assessment, lang: str) -> bytes:
         Part(
             id=f"section-{section}",
             title=words(f"exports.{FORMAT}.sections.{section}.title"),
-            intro=(words(f"exports.{FORMAT}.sections.{section}.who"),),
+            intro=_intro(material, section),
             blanks=tuple(
                 Blank(
                     title=words(f"exports.{FORMAT}.sections.{section}.items.{item}"),
@@ -74,27 +83,28 @@ def render(assessment: Assessment, lang: str) -> bytes:
 
 
 def sections_for(material: Material) -> tuple[str, ...]:
-    """Name the sections that fit: A for the provider of a high-risk system of Annex III, B for one that is derogated,
-    C for a deployer that is a public body. Empty where none does.
-    """
-    dossier = material.dossier
-    risk, system = dossier.risk, dossier.declaration.system
-    classes = {risk.risk_class, *(route.risk_class for route in risk.routes)}
-    provides = "provider" in system.roles or any(d.id in ("provider_49_1", "provider_49_2") for d in risk.duties)
-    chosen = []
-    if "high_risk_annex_iii" in classes and provides:
-        chosen.append("a")
-    if risk.risk_class == "annex_iii_derogated" and provides:
-        chosen.append("b")
-    public = system.public_body or "public_authority_deployer" in risk.overlays
-    if "high_risk_annex_iii" in classes and public and "deployer" in system.roles:
-        chosen.append("c")
-    return tuple(chosen)
+    """Name the sections that the duties of this system ask for: A or B of its provider, C of a public deployer."""
+    owed = {SECTIONS[duty.id] for duty in material.dossier.risk.duties if duty.id in SECTIONS}
+    return tuple(section for section in ITEMS if section in owed)
+
+
+def _intro(material: Material, section: str) -> tuple[str, ...]:
+    """Say who registers, and from when by the answers."""
+    words = material.words
+    said = [words(f"exports.{FORMAT}.sections.{section}.who")]
+    for duty in material.dossier.risk.duties:
+        if SECTIONS.get(duty.id) != section:
+            continue
+        said.append(words(f"exports.{FORMAT}.from", date=words.date(duty.applies_from)))
+        if duty.contested and duty.applies_from_other_reading is not None:
+            said.append(words(f"exports.{FORMAT}.other", date=words.date(duty.applies_from_other_reading)))
+        if duty.id == NATIONAL:
+            said.append(words(f"exports.{FORMAT}.national"))
+    return tuple(said)
 
 
 def _is_restricted(material: Material) -> bool:
-    points = ("Annex III 6(", "Annex III 7(")
-    return any(point in route.provision for route in material.dossier.risk.routes for point in points)
+    return any(RESTRICTING in duty.notes for duty in material.dossier.risk.duties if duty.id in SECTIONS)
 
 
 def _contents(material: Material, section: str, item: str) -> tuple[Content, ...]:

@@ -198,7 +198,7 @@ def _model_card(material: Material) -> dict[str, Any]:
                 "technicalLimitations": [statement(material), *attestation(material), *limitations, *missing],
                 "ethicalConsiderations": [
                     {
-                        "name": " ".join(words.finding_sentences(f, short=True)),
+                        "name": " ".join(words.finding_sentences(f, f.outcome, short=True)),
                         "mitigationStrategy": _mitigation(material),
                     }
                     for f in with_result(material, "fairness", "privacy")

@@ -110,7 +110,7 @@ def _contents(material: Material, key: str) -> tuple[Content, ...]:
             contents = stated + answered([answer_sentence(material, q) for q in asked], "answers")
             if data is not None and data.attributes:
                 compared = material.words(f"exports.{FORMAT}.compared", attributes=", ".join(data.attributes))
-                contents += measured((compared, *sentences(material, "data_governance")))
+                contents += measured((compared, *sentences(material, "data_governance.representation")))
             return contents
         case "harms":
             said = sentences(material, "fairness", limited_only=True) or tuple(

@@ -36,8 +36,12 @@ def render(assessment: Assessment, lang: str, *, card: Card | None = None) -> by
     Returns:
         UTF-8 HTML; the same assessment gives the same bytes.
     """
-    card = card or build(assessment, lang)
-    page = (
+    return page(card or build(assessment, lang))
+
+
+def page(card: Card) -> bytes:
+    """Write any tree of sections as one HTML page; the same tree gives the same bytes."""
+    made = (
         _environment()
         .get_template("card.html.j2")
         .render(
@@ -47,7 +51,7 @@ def render(assessment: Assessment, lang: str, *, card: Card | None = None) -> by
             sibling=lambda other: f"model_card.{other}{SUFFIX}",
         )
     )
-    return page.encode()
+    return made.encode()
 
 
 def inline(svg: str) -> Markup:

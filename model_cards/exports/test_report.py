@@ -96,7 +96,7 @@ def _plan(material: Material) -> dict[str, tuple[Content, ...]]:
     return {
         "goal": answered(published(declaration, "goal", part="test_report"), "publication: test_report.goal"),
         "purpose": answered(declaration.system.intended_purpose, "system.intended_purpose"),
-        "limits": answered(limits, "limits") + (Content(origin=Origin.STANDARD, lines=(policy,)),),
+        "limits": (*answered(limits, "limits"), Content(origin=Origin.STANDARD, lines=(policy,))),
         # Worked out by rules, but from answers: nothing of it was measured.
         "class": answered(
             (words.class_name(dossier.risk.risk_class) + ".", words.class_meaning(dossier.risk.risk_class)), "answers"
@@ -109,6 +109,8 @@ def _activities(material: Material) -> dict[str, tuple[Content, ...]]:
     words, dossier, run = material.words, material.dossier, material.assessment.run
     route = (words(f"card.route.{dossier.submission.route}") + ".",)
     wall: list[str] = []
+    if dossier.submission.route is not Route.MODEL:
+        wall.append(words(f"exports.{FORMAT}.no_model"))
     if dossier.submission.route is Route.MODEL and run is not None and run.receipt is not None:
         receipt = run.receipt
         held = sum(attempt.held for attempt in receipt.probes)
@@ -138,22 +140,25 @@ def _results(material: Material) -> Part:
         ),
     ]
 
-    def said(*outcomes: Outcome) -> list[str]:
-        return [s for f in dossier.findings if f.outcome in outcomes for s in words.finding_sentences(f, short=True)]
+    def said(outcome: Outcome, alone: Outcome | None = None) -> tuple[str, ...]:
+        found = [f for f in dossier.findings if f.outcome is outcome]
+        return tuple(s for f in found for s in words.finding_sentences(f, alone, short=True))
 
+    # Of a finding beyond its limit only the measures that are beyond it: the others stand in the table below.
+    beyond, undecided = (said(o, o) for o in (Outcome.FAIL, Outcome.INCONCLUSIVE))
+    missing = said(Outcome.NOT_GATHERED) + said(Outcome.ERROR)
+    nothing = (words(f"exports.{FORMAT}.results.none"),)
     blanks = (
-        ("counts", [words("outcomes.counts.line", **dossier.outcome_counts) + "."]),
-        ("beyond", said(Outcome.FAIL)),
-        ("undecided", said(Outcome.INCONCLUSIVE)),
-        ("unmeasured", said(Outcome.NOT_GATHERED, Outcome.ERROR)),
+        ("counts", measured((words("outcomes.counts.line", **dossier.outcome_counts) + ".",))),
+        ("beyond", measured(beyond or nothing)),
+        ("undecided", measured(undecided or nothing)),
+        ("unmeasured", (Content(origin=Origin.EMPTY, lines=missing),) if missing else measured(nothing)),
     )
-    nothing = words(f"exports.{FORMAT}.results.none")
     return Part(
         id="results",
         title=words(f"exports.{FORMAT}.results.title"),
         blanks=tuple(
-            Blank(title=words(f"exports.{FORMAT}.results.fields.{key}"), contents=measured(lines or [nothing]))
-            for key, lines in blanks
+            Blank(title=words(f"exports.{FORMAT}.results.fields.{key}"), contents=contents) for key, contents in blanks
         ),
         blocks=tuple(blocks),
     )

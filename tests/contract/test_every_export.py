@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import re
 import zipfile
+from collections.abc import Iterator
 from html import unescape
+from typing import Any
 from xml.etree import ElementTree
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
 from pypdf import PdfReader
@@ -52,8 +54,6 @@ def text_of(name: str, content: bytes) -> str:
     """Give what a reader sees of a document."""
     suffix = exports()[name].SUFFIX
     if suffix == ".pdf":
-        from pypdf import PdfReader
-
         text = "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(content)).pages)
         return text.replace("\u200b", "")
     if suffix == ".zip":
