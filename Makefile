@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
+# Tests run in as many processes as there are cores, a file at a time.
+JOBS ?= auto
 
 .PHONY: help setup dev demo test check bench serve fuzz clean
 
@@ -21,7 +23,7 @@ serve: setup ## run the web service on http://127.0.0.1:8080, with a worker besi
 	@$(BIN)/aiact-sandbox serve
 
 test: dev ## run every test that this machine can run
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(TESTS)
 
 check: dev ## format, lint, types, layers, translations, rules
 	@$(BIN)/ruff format --check .

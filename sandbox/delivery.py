@@ -19,10 +19,15 @@ from pathlib import Path
 from checks.finding import Figure
 from model_cards import build
 from model_cards.dossier import Assessment, Dossier, ReceiptFacts, Run
+from model_cards.exports import exports
 from sandbox.settings import Settings
 
 LIBRARIES = ("fairlearn", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "shap", "statsmodels", "matplotlib")
 """Libraries that figures come from: their versions are part of the dossier."""
+
+
+CARDS = frozenset({"markdown", "html", "pdf", "hugging_face"})
+"""Exports that stand as model cards at the top of a dossier, not in its folder `exports`."""
 
 
 @cache
@@ -85,12 +90,21 @@ class Delivery:
         (self.draft / "dossier.json").write_bytes(dossier.to_json())
         (self.draft / "run.json").write_bytes(run.to_json())
         build.write(assessment, self.draft, languages)
+        self._export(assessment, languages[0])
         sums = [
             f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(self.draft).as_posix()}\n"
             for path in sorted(p for p in self.draft.rglob("*") if p.is_file())
         ]
         (self.draft / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
         return assessment
+
+    def _export(self, assessment: Assessment, lang: str) -> None:
+        """Write what other programs read, once, in the first language."""
+        folder = self.draft / "exports"
+        folder.mkdir()
+        for name, export in exports().items():
+            if name not in CARDS:
+                (folder / f"{name}{export.SUFFIX}").write_bytes(export.render(assessment, lang))
 
     def log(self, assessment: Assessment, settings: Settings) -> None:
         """Put the run in the outbox and let the one logger log it; a server that is down loses nothing."""

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from checks.ai_act import rules as law
 from checks.ai_act.answers import check_answers
-from checks.ai_act.classify import classify, questionnaire
+from checks.ai_act.classify import classify as classify_declaration
+from checks.ai_act.classify import questionnaire
 from checks.ai_act.logic import UNKNOWN
 from checks.ai_act.risk import Risk
 from checks.declaration import Declaration
@@ -64,16 +65,20 @@ def _commented(text: str, mark: str) -> list[str]:
     return textwrap.wrap(" ".join(text.split()), width=110, initial_indent=mark, subsequent_indent=later)
 
 
-def classify_file(path: Path, *, as_of: dt.date) -> Risk:
-    """Classify from a form, from a file of answers, or from a submission.
+def classify(path: Path | str, *, as_of: dt.date | None = None) -> Risk:
+    """Classify from a form, from a file of answers, or from a submission. No model is needed.
 
     Args:
         path: a form as printed, a file with answers by question id, or a folder with `submission.yaml`.
-        as_of: the date that law is applied at.
+        as_of: the date that law is applied at; today where not given.
+
+    Returns:
+        The indicated class, based on the answers, with routes, path, duties and what would decide.
 
     Raises:
         Refused: a file is missing or is not YAML, a question or an answer is not one; all problems at once.
     """
+    path = Path(path)
     organisation: Mapping[str, Any] = ORGANISATION
     if path.is_dir():
         stated = _read(path / "submission.yaml")
@@ -106,7 +111,7 @@ def classify_file(path: Path, *, as_of: dt.date) -> Risk:
     ]
     if wrong:
         raise Refused(wrong)
-    return classify(declaration, rules, as_of=as_of)
+    return classify_declaration(declaration, rules, as_of=as_of or dt.date.today())
 
 
 def _read(path: Path) -> dict[str, Any]:

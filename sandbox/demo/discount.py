@@ -21,6 +21,7 @@ BEYOND: frozenset[tuple[str, str | None]] = frozenset(
         ("fairness.equalised_odds", "limitation"),
         ("fairness.false_positive_rate", "limitation"),
         ("fairness.protected_input", "limitation"),
+        ("privacy.special_categories", None),
     }
 )
 CLASSES = ("no discount", "discount")

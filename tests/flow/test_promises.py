@@ -292,3 +292,57 @@ def test_a_question_of_ours_that_breaks_the_model_does_not_cost_it_its_own_answe
     assert dossier.finding("fairness.selection_rate", "sex").measure("difference").value is not None
     assert dossier.finding("explainability.feature_importance").outcome == "not_gathered"
     assert dossier.finding("cybersecurity.model_file").outcome == "fail"
+
+
+FAULTY = {
+    "crashed": "import os, signal\n        os.kill(os.getpid(), signal.SIGSEGV)",
+    "timed_out": "import time\n        time.sleep(600)",
+    "not_finite": "return np.full((len(table), 2), np.nan)",
+    "wrong_shape": "return np.zeros((len(table) + 1, 2))",
+    "out_of_memory": "return [bytearray(2**28) for _ in range(64)]",
+}
+
+
+@pytest.mark.parametrize("code", sorted(FAULTY))
+def test_a_model_that_fails_is_a_finding_that_names_the_fault(
+    tmp_path: Path, settings: Settings, code: str, bwrap: str
+) -> None:
+    import builtins
+    import pickle
+
+    import yaml
+
+    from checks.finding import Outcome
+    from sandbox.isolation.interface import Limits
+
+    source = f"""
+import numpy as np
+
+class Faulty:
+    classes_ = np.array(['no', 'yes'])
+
+    def predict_proba(self, table):
+        {FAULTY[code]}
+
+    predict = predict_proba
+"""
+
+    class Payload:
+        def __reduce__(self) -> Any:
+            return builtins.eval, (f"[ns := {{}}, exec({source!r}, ns), ns['Faulty']()][-1]",)
+
+    folder = submit(tmp_path / "a", rows(1))
+    (folder / "model.skops").unlink()
+    (folder / "model.pkl").write_bytes(pickle.dumps(Payload()))
+    content = yaml.safe_load((folder / "submission.yaml").read_text(encoding="utf-8"))
+    content["model"] = {"file": "model.pkl", "output": "probability", "score_of": "yes", "allow_code": True}
+    real.write_submission(folder, content)
+    limits = Limits(answer_seconds=3.0, memory_bytes=768 * 1024**2)
+    done = run(folder, tmp_path / "out", settings, limits=limits)
+    finding = done.dossier.finding("robustness.answered")
+    assert finding.outcome is Outcome.FAIL
+    assert finding.reason.code == f"fault_{code}"
+    assert done.dossier.finding("fairness.selection_rate", "sex").outcome is Outcome.NOT_GATHERED
+    card = (done.folder / "model_card.en.md").read_text(encoding="utf-8")
+    assert f"[fault_{code}]" not in card
+    assert left_behind(settings) == []
