@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -31,6 +31,9 @@ BATCH_ROWS = 4096
 Predict = Callable[[pa.Table], NDArray[np.float64]]
 """Features in, (m, f) -> predictions out, (m, k) float64."""
 
+Over = Callable[[Predict, Iterable[pa.Table]], Iterable[NDArray[np.float64]]]
+"""Asks batches one after the other, as `map` does, or several at once; the answers come in the order of the batches."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
@@ -42,12 +45,15 @@ class Plan:
         apart: ask in exactly this order, after all the mixed rows, in batches of `batch_rows`; for questions that are
             about order and batch size. Mixed with all other rows otherwise.
         batch_rows: batch size when apart.
+        fresh: whether it is to be asked of another copy of the model, which was asked nothing before; it is `apart`
+            then as well.
     """
 
     rows: pa.Table
     facts: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     apart: bool = False
     batch_rows: int = BATCH_ROWS
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +131,7 @@ def ask(
     *,
     key: bytes,
     progress: Callable[[int, int], None] | None = None,
+    over: Over = map,
 ) -> dict[str, Answers]:
     """Ask all planned questions and give the answers back in each plan's own row order.
 
@@ -133,6 +140,7 @@ def ask(
         predict: asks one batch; whatever it raises goes through (a model's fault ends the asking).
         key: secret bytes from which the order is drawn; never given to `predict`.
         progress: called with (rows answered, rows in all) after each batch.
+        over: asks the batches of the rows that may be asked in any order; the others are asked one after the other.
 
     Returns:
         Answers by probe name, values (m, k).
@@ -142,17 +150,18 @@ def ask(
 
     def ask_in_order(rows: pa.Table, order: NDArray[np.int64] | None, batch_rows: int) -> NDArray[np.float64]:
         nonlocal done
-        parts = []
-        for start in range(0, rows.num_rows, batch_rows):
-            if order is None:
-                batch = rows.slice(start, batch_rows)
-            else:
-                batch = rows.take(pa.array(order[start : start + batch_rows]))
-            parts.append(predict(batch))
-            done += batch.num_rows
+        starts = range(0, rows.num_rows, batch_rows)
+        if order is None:
+            parts: Iterable[NDArray[np.float64]] = map(predict, (rows.slice(start, batch_rows) for start in starts))
+        else:
+            parts = over(predict, (rows.take(pa.array(order[start : start + batch_rows])) for start in starts))
+        answered = []
+        for part in parts:
+            answered.append(part)
+            done += len(part)
             if progress is not None:
                 progress(done, total)
-        return np.concatenate(parts, axis=0)
+        return np.concatenate(answered, axis=0)
 
     given: dict[str, Answers] = {}
     mixed = {name: p for name, p in sorted(plans.items()) if not p.apart}

@@ -15,9 +15,6 @@ from checks.statistics import Floats, effective_rows
 ABSENT = -1
 """The code of a label that is missing and of an answer that did not come."""
 
-FEW_UNLABELLED = 0.05
-"""Share of rows without a label up to which a label-based figure may still be called within its limit."""
-
 Mask = NDArray[np.bool_]
 Codes = NDArray[np.int64]
 
@@ -99,12 +96,40 @@ def _codes(column: pa.ChunkedArray) -> Codes:
     return np.asarray(column.fill_null(ABSENT).to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def labels_for_some(data: Data, rows: int, unlabelled: int) -> Reason | None:
+def group_codes(column: pa.ChunkedArray | None, rows: int) -> tuple[NDArray[np.int64], list[str | None]]:
+    """Number the groups of a column in the order of their names, with the group that was not stated last.
+
+    Args:
+        column: (n,) text or dictionary of text; None puts everyone in one group without a name.
+        rows: n.
+
+    Returns:
+        (n,) position of each row's group, and the names of the groups.
+    """
+    if column is None:
+        return np.zeros(rows, dtype=np.int64), [None]
+    one = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
+    encoded = one.combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    order = sorted(range(len(names)), key=lambda i: names[i])
+    rank = np.empty(len(names) + 1, dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    rank[-1] = len(names)
+    codes = encoded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False).astype(np.int64)
+    labels: list[str | None] = [names[i] for i in order]
+    ranked = rank[codes]
+    if encoded.null_count:
+        labels.append(None)
+    return ranked, labels
+
+
+def labels_for_some(data: Data, rows: int, unlabelled: int, few: float) -> Reason | None:
     """Say that labels are known for some people only, by how they were sampled or by how many are missing.
 
     Args:
         rows: rows in all.
         unlabelled: rows without a label.
+        few: share of rows without a label up to which that does not matter; a term of the policy.
 
     Returns:
         Why a label-based figure may not be called within its limit; None where labels are there for (nearly) everyone.
@@ -112,4 +137,4 @@ def labels_for_some(data: Data, rows: int, unlabelled: int) -> Reason | None:
     params: dict[str, Scalar] = {"rows": rows, "unlabelled": unlabelled}
     if data.sampling is not Sampling.ALL:
         return Reason(code=f"labels_{data.sampling.value}", params=params)
-    return Reason(code="many_unlabelled", params=params) if unlabelled > FEW_UNLABELLED * rows else None
+    return Reason(code="many_unlabelled", params=params) if unlabelled > few * rows else None

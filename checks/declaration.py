@@ -201,6 +201,9 @@ class Counts(Stated):
     file: Inside
 
 
+TIMES = " × "
+"""Stands between the names of two attributes that are crossed."""
+
 _ROLE_NAMES = ", ".join(r.value for r in ColumnRole)
 
 
@@ -264,6 +267,27 @@ class Data(Stated):
     def attributes(self) -> tuple[str, ...]:
         """The columns by which people are compared, in the declared order."""
         return tuple(n for n, role in self.columns.items() if role.is_group)
+
+    @property
+    def pairs(self) -> dict[str, tuple[str, str]]:
+        """Pairs of attributes by the name of the pair, as in `sex × race`; earlier attributes' pairs come first.
+
+        A further attribute only adds pairs at the end, so it never takes away one that was there.
+        """
+        named = self.attributes
+        made = {f"{a}{TIMES}{b}": (a, b) for j, b in enumerate(named) for a in named[:j]}
+        return {name: both for name, both in made.items() if name not in self.columns}
+
+    def pair(self, name: str) -> tuple[str, str] | None:
+        """Tell which two attributes a name is the pair of, in either order; None where it is none.
+
+        A stored dossier keeps the columns sorted, so the order in which they were declared is not known again.
+        """
+        for first, second in self.pairs.values():
+            for both in ((first, second), (second, first)):
+                if TIMES.join(both) == name:
+                    return both
+        return None
 
     @property
     def label(self) -> str | None:

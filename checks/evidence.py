@@ -17,6 +17,7 @@ Row-level facts are one Arrow table whose column names say what they are:
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -48,6 +49,7 @@ class Need(StrEnum):
     SCAN = "scan"
     MODEL_FAULT = "model_fault"
     CLAIMS = "claims"
+    POPULATION = "population"
 
 
 def answers(probe: str) -> str:
@@ -122,12 +124,26 @@ MOMENT_COLUMNS = (
     "weighted2_error",
     "weighted2_error_squared",
     "weighted2_absolute_error",
+    "unlabelled",
+    "unanswered",
 )
-"""Columns of a table of moments (regression): sums over labelled rows of w, w^2, w*y, w*p, w*e, w*e^2, w*|e|, w^2*e,
-w^2*e^2 and w^2*|e| with e = p - y."""
+"""Columns of a table of moments (regression): sums over rows that have both of w, w^2, w*y, w*p, w*e, w*e^2, w*|e|,
+w^2*e, w^2*e^2 and w^2*|e| with e = p - y; and the numbers of rows without a label, and of
+labelled rows without an answer."""
 
 EVERYONE = ""
 """The attribute name under which cells and moments of all rows together are kept (one group, None)."""
+
+
+def crossed(first: str | None, second: str | None) -> str:
+    """Name a group of two attributes in a count table, so that no two groups ever share a name."""
+    return json.dumps([first, second], ensure_ascii=False)
+
+
+def apart(name: str) -> tuple[str | None, str | None]:
+    """Take the name of a group of two attributes apart again."""
+    first, second = json.loads(name)
+    return first, second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +155,11 @@ class Evidence:
         submission_digest: SHA-256 of the submission as received, hexadecimal.
         rows: the row-level table described above; None on the counts and documents routes.
         asked: answers by probe name.
-        cells: count tables by attribute; `EVERYONE` holds all rows together.
+        cells: count tables by attribute; `EVERYONE` holds all rows together. A pair of attributes stands under its name
+            (`Data.pairs`), its groups named by `crossed`.
         moments: tables of moments by attribute (regression).
+        population: share of each group in the population the system is meant for, by attribute and group, as stated by
+            the provider; the shares of an attribute add up to 1. Empty where it is not stated.
         documents: the documents as text.
         scan: what the scan of the model file said; empty where there is no model.
         model_fault: why the model gave no (or not all) answers, as `{code, params}`; None where it answered.
@@ -154,6 +173,7 @@ class Evidence:
     asked: Mapping[str, Answers] = field(default_factory=dict)
     cells: Mapping[str, pa.Table] = field(default_factory=dict)
     moments: Mapping[str, pa.Table] = field(default_factory=dict)
+    population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     documents: tuple[Document, ...] = ()
     scan: Mapping[str, Any] = field(default_factory=dict)
     model_fault: Mapping[str, Any] | None = None
@@ -178,6 +198,8 @@ class Evidence:
                 return bool(self.documents)
             case Need.SCAN:
                 return bool(self.scan)
+            case Need.POPULATION:
+                return bool(self.population)
             case Need.MODEL_FAULT:
                 return True
             case Need.CLAIMS:
@@ -339,6 +361,11 @@ class View:
         return self._take(Need.DOCUMENTS).documents
 
     @property
+    def population(self) -> Mapping[str, Mapping[str, float]]:
+        """Share of each group in the stated population, by attribute and group."""
+        return self._take(Need.POPULATION).population
+
+    @property
     def scan(self) -> Mapping[str, Any]:
         """What the scan of the model file said."""
         return self._take(Need.SCAN).scan
@@ -378,6 +405,9 @@ def digest_of(evidence: Evidence) -> str:
                 add(f"{kind}.{attribute}.{name}", _column_bytes(tables[attribute].column(name)))
     for document in evidence.documents:
         add(f"document.{document.name}", document.digest.encode())
+    if evidence.population:
+        shares = [(a, sorted(groups.items())) for a, groups in sorted(evidence.population.items())]
+        add("population", repr(shares).encode())
     add("scan", repr(sorted(evidence.scan.items())).encode())
     add("fault", repr(sorted((evidence.model_fault or {}).items())).encode())
     return total.hexdigest()

@@ -11,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Scalar = str | int | float | bool | None
 
+ROWS_TO_DECIDE = "rows_to_decide"
+"""Name of the measure that the judge itself adds where a check gives it: about how many more rows would decide."""
+
 
 class Fact(BaseModel):
     """Base of all that a dossier carries: frozen, nothing unknown, NaN and infinity refused."""
@@ -149,9 +152,10 @@ class NotApplicable(Fact):
 
 
 class NotGathered(Fact):
-    """Something the check needs is absent; `reason` says what to supply."""
+    """Something the check needs is absent; `reason` says what to supply, `items` what is there and what is not."""
 
     reason: Reason
+    items: tuple[Item, ...] = ()
 
 
 Result = Measured | NotApplicable | NotGathered

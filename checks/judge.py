@@ -6,13 +6,17 @@ import hashlib
 import logging
 import traceback
 from dataclasses import dataclass
+from math import ceil
 
+from checks.declaration import TIMES
 from checks.errors import EvidenceMissing
 from checks.evidence import Evidence, Need
 from checks.finding import (
+    ROWS_TO_DECIDE,
     AppliedLimit,
     Figure,
     Finding,
+    GroupMeasures,
     LawRef,
     Measure,
     Measured,
@@ -21,11 +25,17 @@ from checks.finding import (
     Outcome,
     Reason,
     Result,
+    Scalar,
 )
 from checks.policy import Limit, Policy
 from checks.registry import Check, Scope
 
 log = logging.getLogger(__name__)
+
+LARGEST_GROWTH = 100.0
+"""Up to how many times narrower an interval may have to become before no number of rows is named."""
+
+MOST_ROWS = 2**62
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +55,8 @@ def judge(check: Check, evidence: Evidence, policy: Policy) -> tuple[Judged, ...
         policy: limits and terms.
 
     Returns:
-        One finding; for a check that compares people one per attribute, in the declared order. Never empty, never
-        raises for a fault of the check: that is a finding with outcome `error` and an incident id.
+        One finding; for a check that compares people one per attribute (or pair of them), in the declared order. Never
+        empty, never raises for a fault of the check: that is a finding with outcome `error` and an incident id.
     """
     fits = _does_not_fit(check, evidence)
     if fits is not None:
@@ -58,7 +68,24 @@ def judge(check: Check, evidence: Evidence, policy: Policy) -> tuple[Judged, ...
         if not attributes:
             none = NotGathered(reason=Reason(code="no_groups"))
             return (_judged(check, None, none, policy, evidence),)
+    if check.scope is Scope.PAIR:
+        attributes = _pairs(evidence)[: policy.terms.pairs]
+        if not attributes:
+            none_to_cross = NotApplicable(reason=Reason(code="no_pairs"))
+            return (_judged(check, None, none_to_cross, policy, evidence),)
     return tuple(_judged(check, a, _run(check, a, evidence, policy), policy, evidence) for a in attributes)
+
+
+def _pairs(evidence: Evidence) -> tuple[str, ...]:
+    """List the pairs that were counted, by the names they were counted under; all of them where nothing was."""
+    data = evidence.declaration.data
+    if data is None:
+        return ()
+    counted = []
+    for first, second in data.pairs.values():
+        names = (f"{first}{TIMES}{second}", f"{second}{TIMES}{first}")
+        counted += [name for name in names if name in evidence.cells or name in evidence.moments][:1]
+    return tuple(counted) or tuple(data.pairs)
 
 
 def _does_not_fit(check: Check, evidence: Evidence) -> Result | None:
@@ -144,6 +171,7 @@ def _judged(check: Check, attribute: str | None, given: Result | str, policy: Po
             outcome=outcome,
             attribute=attribute,
             limit=unmet,
+            items=given.items if isinstance(given, NotGathered) else (),
             reason=given.reason,
             rejudge=check.rejudge,
             law=law,
@@ -164,6 +192,7 @@ def _judged(check: Check, attribute: str | None, given: Result | str, policy: Po
             outcome=hold_against(measure, limit),
         )
     outcome, reason = _worst(limits, given)
+    more = rows_to_decide(given, limits) if outcome is Outcome.INCONCLUSIVE and ROWS_TO_DECIDE in check.gives else None
     finding = Finding(
         check=check.code,
         outcome=outcome,
@@ -172,7 +201,7 @@ def _judged(check: Check, attribute: str | None, given: Result | str, policy: Po
         reason=reason,
         rejudge=check.rejudge,
         law=law,
-        measures=given.measures,
+        measures=given.measures if more is None else (*given.measures, more),
         groups=given.groups,
         items=given.items,
         figures=tuple(f.name for f in given.figures),
@@ -196,6 +225,98 @@ def hold_against(measure: Measure, limit: Limit) -> Outcome:
     over_least = limit.at_least is None or measure.low >= limit.at_least
     under_most = limit.at_most is None or measure.high <= limit.at_most
     return Outcome.PASS if over_least and under_most else Outcome.INCONCLUSIVE
+
+
+def rows_to_decide(given: Measured, limits: dict[str, AppliedLimit]) -> Measure | None:
+    """Say about how many more rows, and of which group, would decide what is undecided, if figures stay as they are.
+
+    Intervals shrink with the root of the rows. Where more rows of the less certain of the two groups that make the gap
+    are enough, it is that group's rows; else those of both.
+
+    Args:
+        given: what was measured; each headline names in its definition the definition of the groups' rates.
+        limits: as applied.
+
+    Returns:
+        `rows_to_decide` (rows, an estimate without an interval); None where no limit is straddled by an interval.
+    """
+    wanted: list[tuple[int, Measure]] = []
+    for measure in given.measures:
+        limit = limits.get(measure.name)
+        if limit is None or limit.outcome is not Outcome.INCONCLUSIVE or measure.value is None or measure.low is None:
+            continue
+        ends = _ends(measure, given.groups)
+        if ends is None:
+            continue
+        assert measure.high is not None
+        bounds = [b for b in (limit.at_least, limit.at_most) if b is not None and measure.low <= b <= measure.high]
+        for bound in bounds:
+            wanted.append(_rows_for(measure, bound, ends))
+    return max(wanted, key=lambda w: w[0])[1] if wanted else None
+
+
+_End = tuple[GroupMeasures, Measure]
+
+
+def _ends(measure: Measure, groups: tuple[GroupMeasures, ...]) -> tuple[_End, _End] | None:
+    """Give the two large groups between which the gap (or ratio) lies, the less certain one first."""
+    rates: dict[str, list[_End]] = {}
+    for group in groups:
+        for rate in group.measures:
+            if rate.definition and rate.definition in measure.definition and not group.too_small:
+                rates.setdefault(rate.name, []).append((group, rate))
+    found: list[tuple[float, _End, _End]] = []
+    for of_rate in rates.values():
+        known = [(g, r) for g, r in of_rate if r.value is not None and r.low is not None]
+        if len(known) >= 2:
+            # Of groups with the same rate the least certain counts, so that the names of groups change nothing.
+            low = min(known, key=lambda end: (end[1].value or 0.0, -_width(end[1]), end[0].rows))
+            high = max(
+                (k for k in known if k is not low), key=lambda end: (end[1].value or 0.0, _width(end[1]), -end[0].rows)
+            )
+            found.append(((high[1].value or 0.0) - (low[1].value or 0.0), low, high))
+    if not found:
+        return None
+    _, low, high = max(found, key=lambda f: f[0])
+    first, second = sorted((low, high), key=lambda end: (-_width(end[1]), end[0].rows))
+    return first, second
+
+
+def _width(rate: Measure) -> float:
+    return (rate.high or 0.0) - (rate.low or 0.0)
+
+
+def _rows_for(measure: Measure, bound: float, ends: tuple[_End, _End]) -> tuple[int, Measure]:
+    assert measure.value is not None
+    assert measure.low is not None
+    assert measure.high is not None
+    (group, rate), (other, other_rate) = ends
+    distance = abs(measure.value - bound)
+    reach = measure.value - measure.low if measure.value > bound else measure.high - measure.value
+    params: dict[str, Scalar] = {"group": _named(group), "other": _named(other), "measure": measure.name}
+    base = Measure(name=ROWS_TO_DECIDE, value=None, rows=measure.rows, unit="rows")
+    if distance <= 0 or reach / distance > LARGEST_GROWTH:
+        return MOST_ROWS, base.model_copy(update={"reason": Reason(code="too_near_the_limit", params=params)})
+    own, others = _width(rate) ** 2, _width(other_rate) ** 2
+    needed, part = (distance / reach) ** 2, own / (own + others) if own > 0 else 0.5
+    if needed > 1.0 - part and part / (needed - 1.0 + part) <= LARGEST_GROWTH**2:
+        rows, code = group.rows * (part / (needed - 1.0 + part) - 1.0), "more_rows"
+    else:
+        rows, code = (group.rows + other.rows) * (1.0 / needed - 1.0), "more_rows_of_both"
+    number = _rounded_up(rows)
+    reason = Reason(code=code, params={**params, "number": number})
+    return number, base.model_copy(update={"value": float(number), "reason": reason})
+
+
+def _rounded_up(rows: float) -> int:
+    """Give a number of rows with two digits that say something, never fewer than asked and never fewer than one."""
+    whole = max(1, ceil(rows))
+    step: int = 10 ** max(0, len(str(whole)) - 2)
+    return -(-whole // step) * step
+
+
+def _named(group: GroupMeasures) -> str:
+    return TIMES.join("–" if value is None else value for value in group.group.values())
 
 
 def _worst(limits: dict[str, AppliedLimit], given: Measured) -> tuple[Outcome, Reason | None]:

@@ -36,7 +36,10 @@ class Terms(Fact):
         suppress_below: fewest rows of a group that may leave in a public package.
         short_words: fewest words of a passage that is not called short.
         families: how comparisons are adjusted: `per_attribute` adjusts over the groups of one attribute within one
-            measure, so that another attribute never changes its outcome.
+            measure, so that another attribute never changes its outcome. A pair of attributes is a family of its own.
+        pairs: up to how many pairs of attributes are compared, in the order of `Data.pairs`; 0 leaves them out.
+        few_unlabelled: share of rows without a label up to which a label-based figure may still be called within its
+            limit.
     """
 
     confidence: float = Field(gt=0.5, lt=1.0)
@@ -44,6 +47,8 @@ class Terms(Fact):
     suppress_below: int = Field(ge=1)
     short_words: int = Field(ge=1)
     families: str
+    pairs: int = Field(default=28, ge=0)
+    few_unlabelled: float = Field(default=0.05, ge=0.0, le=1.0)
 
 
 class Policy(Fact):

@@ -29,10 +29,11 @@ FAMILIES = (
 
 
 class Scope(StrEnum):
-    """How often a check runs: once for the system, or once for each attribute people are compared by."""
+    """How often a check runs: once for the system, for each attribute people are compared by, or for each pair."""
 
     SYSTEM = "system"
     ATTRIBUTE = "attribute"
+    PAIR = "pair"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +42,18 @@ class Check:
 
     Args:
         code: `family.name`, from its place; never written by hand.
-        run: `run(evidence, terms)` or, for an attribute, `run(evidence, attribute, terms)`; gives a `Result`.
+        run: `run(evidence, terms)` or, for an attribute or a pair of them, `run(evidence, attribute, terms)`; gives a
+            `Result`. The name of a pair is that of `Data.pairs`.
         gives: names of the headline measures it can give; a limit can be set on these alone.
         needs: facts without which it cannot run: absent means `not_gathered`.
         may_read: facts that it uses where they are there.
-        scope: system or attribute.
+        scope: system, attribute or pair.
         tasks: tasks that it fits; others get `not_applicable`. Empty: all, also a submission without data.
         routes: routes that it fits; others get `not_applicable`.
         law: provisions that its finding is evidence for, as in `AIA 10(2)(f)`.
         rejudge: from what it can be judged again.
         version: raised when the same evidence gives other figures.
+        public: whether its finding may stand in a document for the public.
     """
 
     code: str = ""
@@ -64,6 +67,7 @@ class Check:
     law: tuple[str, ...] = ()
     rejudge: Rejudge = Rejudge.EVIDENCE
     version: int = 1
+    public: bool = True
 
 
 def check(
@@ -77,6 +81,7 @@ def check(
     law: Sequence[str] = (),
     rejudge: Rejudge = Rejudge.EVIDENCE,
     version: int = 1,
+    public: bool = True,
 ) -> Callable[[Callable[..., Any]], Check]:
     """Make a function the check of its file. The arguments are those of `Check`."""
 
@@ -92,6 +97,7 @@ def check(
             law=tuple(law),
             rejudge=rejudge,
             version=version,
+            public=public,
         )
 
     return mark

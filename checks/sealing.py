@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,28 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from checks.asking import BASELINE
+from checks.counting import group_codes
 from checks.declaration import Data, Declaration, Output, Task
-from checks.evidence import CELL_COLUMNS, EVERYONE, MOMENT_COLUMNS, Answers, Document, Evidence, Table, digest_of
+from checks.evidence import (
+    CELL_COLUMNS,
+    EVERYONE,
+    MOMENT_COLUMNS,
+    Answers,
+    Document,
+    Evidence,
+    Table,
+    crossed,
+    digest_of,
+)
+
+MOST_PAIRS = 28
+"""Pairs of attributes that are counted at most: those of the first eight attributes."""
+
+MOST_TO_CROSS = 4_000_000
+"""Combinations of two attributes' groups, of which most need not occur, up to which a pair is looked at."""
+
+MOST_GROUPS_OF_A_PAIR = 2_000
+"""A pair with more groups than this is not counted: nearly all of them would be too small to say anything of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +57,7 @@ def seal(
     asked: Mapping[str, Answers] | None = None,
     recorded: Recorded | None = None,
     counts: pa.Table | None = None,
+    population: Mapping[str, Mapping[str, float]] | None = None,
     documents: tuple[Document, ...] = (),
     scan: Mapping[str, Any] | None = None,
     model_fault: Mapping[str, Any] | None = None,
@@ -52,7 +73,7 @@ def seal(
         recorded: supplied decisions and scores, on the predictions route.
         counts: on the counts route: columns of attribute names (string), `label` and `decision` (int32), `rows`
             (int64), `weight` and `weight_squared` (float64).
-        documents, scan, model_fault, seed: see `Evidence`.
+        population, documents, scan, model_fault, seed: see `Evidence`.
     """
     asked = asked or {}
     rows = None
@@ -73,11 +94,11 @@ def seal(
         rows = pa.table(columns)
         if "decision" in columns or "value" in columns:
             if data.task is Task.REGRESSION:
-                moments = _all_moments(rows)
+                moments = _all_moments(rows, data)
             else:
-                cells = _all_cells(rows, len(data.classes))
+                cells = _all_cells(rows, data)
     if counts is not None and data is not None:
-        cells = cells_from_counts(counts, data.attributes)
+        cells = cells_from_counts(counts, data)
     evidence = Evidence(
         declaration=declaration,
         submission_digest=submission_digest,
@@ -85,6 +106,7 @@ def seal(
         asked={name: a for name, a in asked.items() if name != BASELINE},
         cells=cells,
         moments=moments,
+        population={a: dict(groups) for a, groups in (population or {}).items()},
         documents=documents,
         scan=dict(scan or {}),
         model_fault=dict(model_fault) if model_fault else None,
@@ -167,39 +189,43 @@ def _codes(values: NDArray[np.float64]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(np.where(absent, 0, values).astype(np.int32), mask=absent)])
 
 
-def _attribute_columns(rows: pa.Table) -> dict[str, pa.ChunkedArray | None]:
-    named: dict[str, pa.ChunkedArray | None] = {EVERYONE: None}
-    named |= {n.removeprefix("group:"): rows.column(n) for n in rows.column_names if n.startswith("group:")}
-    return named
+def _all_groups(rows: pa.Table, data: Data) -> Iterator[tuple[str, NDArray[np.int64], list[str | None]]]:
+    """Yield each attribute and pair with the group (n,) of each row and the groups' names; first of all everyone."""
+    yield EVERYONE, *group_codes(None, rows.num_rows)
+    named = [n.removeprefix("group:") for n in rows.column_names if n.startswith("group:")]
+    single = {n: group_codes(rows.column(f"group:{n}"), rows.num_rows) for n in named}
+    yield from ((n, *coded) for n, coded in single.items())
+    for name, (first, second) in _pairs_of(data):
+        if first in single and second in single:
+            (codes, names), (inner, inner_names) = single[first], single[second]
+            if len(names) * len(inner_names) > MOST_TO_CROSS:
+                continue
+            joined = codes * len(inner_names) + inner
+            # Counting finds the groups that occur in one pass; sorting all rows would take ten times as long.
+            kept = np.flatnonzero(np.bincount(joined, minlength=len(names) * len(inner_names)))
+            if len(kept) > MOST_GROUPS_OF_A_PAIR:
+                continue
+            place = np.zeros(len(names) * len(inner_names), dtype=np.int64)
+            place[kept] = np.arange(len(kept))
+            flat = place[joined]
+            both = [crossed(names[i // len(inner_names)], inner_names[i % len(inner_names)]) for i in kept]
+            order = sorted(range(len(both)), key=lambda i: both[i])
+            rank = np.empty(len(both), dtype=np.int64)
+            rank[order] = np.arange(len(both))
+            yield name, rank[flat], [both[i] for i in order]
 
 
-def _group_codes(column: pa.ChunkedArray | None, rows: int) -> tuple[NDArray[np.int64], list[str | None]]:
-    """Number the groups of a column in the order of their names, with the group that was not stated last."""
-    if column is None:
-        return np.zeros(rows, dtype=np.int64), [None]
-    one = column.cast(pa.string()) if pa.types.is_dictionary(column.type) else column
-    encoded = one.combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=lambda i: names[i])
-    rank = np.empty(len(names) + 1, dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    rank[-1] = len(names)
-    codes = encoded.indices.fill_null(len(names)).to_numpy(zero_copy_only=False).astype(np.int64)
-    labels: list[str | None] = [names[i] for i in order]
-    ranked = rank[codes]
-    if encoded.null_count:
-        labels.append(None)
-    return ranked, labels
+def _pairs_of(data: Data) -> list[tuple[str, tuple[str, str]]]:
+    return list(data.pairs.items())[:MOST_PAIRS]
 
 
-def _all_cells(rows: pa.Table, classes: int) -> dict[str, pa.Table]:
-    n = rows.num_rows
+def _all_cells(rows: pa.Table, data: Data) -> dict[str, pa.Table]:
+    n, classes = rows.num_rows, len(data.classes)
     label = _with_absent(rows.column("label"), classes) if "label" in rows.column_names else np.full(n, classes)
     decision = _with_absent(rows.column("decision"), classes)
     weight = rows.column("weight").to_numpy() if "weight" in rows.column_names else None
     made = {}
-    for attribute, column in _attribute_columns(rows).items():
-        codes, names = _group_codes(column, n)
+    for attribute, codes, names in _all_groups(rows, data):
         side = classes + 1
         flat = (codes * side + label) * side + decision
         size = len(names) * side * side
@@ -245,16 +271,22 @@ def _absent_as_null(codes: NDArray[np.int64], classes: int) -> pa.Array:
     return pa.array(codes.astype(np.int32), mask=codes == classes)
 
 
-def cells_from_counts(counts: pa.Table, attributes: tuple[str, ...]) -> dict[str, pa.Table]:
-    """Add up supplied counts per attribute, and over everyone.
+def cells_from_counts(counts: pa.Table, data: Data) -> dict[str, pa.Table]:
+    """Add up supplied counts per attribute and pair of attributes, and over everyone.
 
     Args:
         counts: see `seal`.
-        attributes: columns that people are compared by.
+        data: whose attributes people are compared by.
     """
+    groups = {EVERYONE: pa.nulls(counts.num_rows, pa.string())}
+    groups |= {attribute: counts.column(attribute) for attribute in data.attributes}
+    for name, both in _pairs_of(data):
+        columns = (counts.column(attribute).to_pylist() for attribute in both)
+        joined = [crossed(a, b) for a, b in zip(*columns, strict=True)]
+        if len(set(joined)) <= MOST_GROUPS_OF_A_PAIR:
+            groups[name] = pa.array(joined, type=pa.string())
     made = {}
-    for attribute in (EVERYONE, *attributes):
-        group = counts.column(attribute) if attribute else pa.nulls(counts.num_rows, pa.string())
+    for attribute, group in groups.items():
         keyed = counts.select(["label", "decision", "rows", "weight", "weight_squared"]).append_column("group", group)
         added = keyed.group_by(["group", "label", "decision"], use_threads=False).aggregate(
             [("rows", "sum"), ("weight", "sum"), ("weight_squared", "sum")]
@@ -273,12 +305,13 @@ def cells_from_counts(counts: pa.Table, attributes: tuple[str, ...]) -> dict[str
     return made
 
 
-def _all_moments(rows: pa.Table) -> dict[str, pa.Table]:
+def _all_moments(rows: pa.Table, data: Data) -> dict[str, pa.Table]:
     if "label" not in rows.column_names:
         return {}
     label = rows.column("label").to_numpy(zero_copy_only=False).astype(np.float64)
     value = rows.column("value").to_numpy(zero_copy_only=False).astype(np.float64)
-    known = ~(np.isnan(label) | np.isnan(value))
+    absent = {"unlabelled": np.isnan(label), "unanswered": ~np.isnan(label) & np.isnan(value)}
+    known = ~(absent["unlabelled"] | absent["unanswered"])
     weight = rows.column("weight").to_numpy()[known] if "weight" in rows.column_names else np.ones(int(known.sum()))
     label, value = label[known], value[known]
     error = value - label
@@ -295,13 +328,13 @@ def _all_moments(rows: pa.Table) -> dict[str, pa.Table]:
         "weighted2_absolute_error": weight**2 * np.abs(error),
     }
     made = {}
-    for attribute, column in _attribute_columns(rows).items():
-        codes, names = _group_codes(column, rows.num_rows)
-        codes = codes[known]
+    for attribute, every, names in _all_groups(rows, data):
+        codes = every[known]
         columns: dict[str, Any] = {
             "group": pa.array(names, type=pa.string()),
             "rows": pa.array(np.bincount(codes, minlength=len(names)), type=pa.int64()),
         }
         columns |= {n: pa.array(np.bincount(codes, weights=t, minlength=len(names))) for n, t in terms.items()}
+        columns |= {n: np.bincount(every, weights=a, minlength=len(names)) for n, a in absent.items()}
         made[attribute] = pa.table(columns).select(list(MOMENT_COLUMNS))
     return made

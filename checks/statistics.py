@@ -40,6 +40,13 @@ def critical(confidence: float) -> float:
     return float(ndtri(0.5 + confidence / 2.0))
 
 
+def confidence_of(z: float) -> float:
+    """Give the confidence that a two-sided critical value of the standard normal stands for."""
+    from scipy.special import ndtr
+
+    return float(2.0 * ndtr(z) - 1.0)
+
+
 @lru_cache(maxsize=256)
 def critical_of_range(confidence: float, groups: int) -> float:
     """Give the critical value with which the intervals of all pairs of groups hold together.
@@ -248,6 +255,59 @@ def smallest_ratio(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> tuple[f
     return min(1.0, *(b[0] for b in bounds)), min(1.0, *(b[1] for b in bounds))
 
 
+def gaps_to_everyone(
+    value: tuple[ArrayLike, ArrayLike, ArrayLike], rest: tuple[ArrayLike, ArrayLike, ArrayLike], share: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Give the interval of each group's difference to everyone, itself among them.
+
+    A group and the others are independent; a group and everyone are not. So the difference to the others is taken, and
+    scaled by their share.
+
+    Args:
+        value: estimate, low and high of each group, each (k,).
+        rest: the same of all people outside that group.
+        share: (k,) the group's share of everyone's weight, 0 to 1.
+
+    Returns:
+        low, high: (k,) of `value - everyone`.
+    """
+    (v, lo, hi), (r, rest_lo, rest_hi) = (
+        tuple(np.asarray(a, dtype=np.float64) for a in three) for three in (value, rest)
+    )
+    others = 1.0 - np.asarray(share, dtype=np.float64)
+    down, up = np.sqrt((v - lo) ** 2 + (rest_hi - r) ** 2), np.sqrt((hi - v) ** 2 + (r - rest_lo) ** 2)
+    return others * (v - r - down), others * (v - r + up)
+
+
+def ratios_to_everyone(
+    value: tuple[ArrayLike, ArrayLike, ArrayLike], rest: tuple[ArrayLike, ArrayLike, ArrayLike], share: ArrayLike
+) -> tuple[Floats, Floats]:
+    """Give the interval of each group's non-negative estimate over that of everyone, itself among them.
+
+    Args:
+        value, rest, share: as for `gaps_to_everyone`; none below 0.
+
+    Returns:
+        low, high: (k,) of `value / everyone`; at most one over the group's share.
+    """
+    stacked = [
+        np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
+        for a, b in zip(value, rest, strict=True)
+    ]
+    own = np.asarray(share, dtype=np.float64)
+    low, high = np.empty(len(own)), np.empty(len(own))
+    for i in range(len(own)):
+        lower, upper = ratios(stacked[0][:, i], stacked[1][:, i], stacked[2][:, i])
+        low[i], high[i] = lower[0, 1], upper[0, 1]
+
+    def over_everyone(quotient: Floats) -> Floats:
+        # With q = value / rest, value / everyone is q / (share * q + others), which grows with q.
+        finite_ones = np.where(np.isfinite(quotient), quotient, 1.0)
+        return np.where(np.isfinite(quotient), finite_ones / (own * finite_ones + 1.0 - own), 1.0 / own)
+
+    return over_everyone(low), over_everyone(high)
+
+
 def _pairs(
     bounds: Callable[[Floats, Floats, Floats, slice], tuple[Floats, Floats]],
     value: ArrayLike,
@@ -323,6 +383,29 @@ def mean_interval(mean: ArrayLike, variance: ArrayLike, rows: ArrayLike, z: floa
     t = stdtrit(np.where(n > 1.0, n - 1.0, 1.0), float(ndtr(z)))
     half = np.where(n > 1.0, t * np.sqrt(np.maximum(var, 0.0)), np.inf)
     return m - half, m + half
+
+
+def sum_of_distances(gap: ArrayLike, variance: ArrayLike, share: ArrayLike, confidence: float) -> tuple[float, float]:
+    """Give an interval of a sum of absolute gaps, each times its share, that holds also where all gaps are nothing.
+
+    The estimates lie within an ellipsoid of the true gaps with the wanted confidence; within it, the sum cannot move
+    further than its radius (Cauchy and Schwarz). So the upward bias of absolute values never makes it too narrow.
+
+    Args:
+        gap: (k,) estimated gaps, independent, about normal.
+        variance: (k,) their variances.
+        share: (k,) factors from 0.
+        confidence: in (0, 1).
+
+    Returns:
+        low, high: from 0, around the estimated sum.
+    """
+    from scipy.special import chdtri
+
+    g, v, s = (np.asarray(a, dtype=np.float64) for a in (gap, variance, share))
+    total = float((s * np.abs(g)).sum())
+    radius = sqrt(float(chdtri(max(1, len(g)), 1.0 - confidence)) * float((s * s * v).sum()))
+    return max(0.0, total - radius), total + radius
 
 
 def visible_gap(rate: float, rows: ArrayLike, z: float) -> float:

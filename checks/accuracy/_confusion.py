@@ -8,6 +8,7 @@ from checks.counting import ABSENT, Cells, Mask, labels_for_some
 from checks.declaration import ColumnRole
 from checks.evidence import Need, View
 from checks.finding import Measure, NotGathered, Reason, Scalar
+from checks.policy import Terms
 from checks.statistics import Floats, critical, effective_rows_of_rate, wilson
 
 UNITS_UNKNOWN = Reason(code="units_unknown")
@@ -101,16 +102,19 @@ def has_units(evidence: View) -> bool:
     return data is not None and ColumnRole.UNIT in data.columns.values()
 
 
-def standing(evidence: View, rows: int, unlabelled: int, unanswered: int) -> tuple[Reason | None, Reason | None]:
+def standing(
+    evidence: View, terms: Terms, rows: int, unlabelled: int, unanswered: int
+) -> tuple[Reason | None, Reason | None]:
     """Say what must be known beside label-based figures, as `reason` and `never_within` of a result.
 
     Args:
+        terms: from how many rows without a label on figures describe some people only.
         rows: rows in all.
         unlabelled, unanswered: rows without label, without answer.
     """
     data = evidence.declaration.data
     assert data is not None
-    never_within = labels_for_some(data, rows, unlabelled)
+    never_within = labels_for_some(data, rows, unlabelled, terms.few_unlabelled)
     if never_within is None and has_units(evidence):
         never_within = UNITS_UNKNOWN
     left_out = None

@@ -82,7 +82,7 @@ def claims(evidence: View, terms: Terms) -> Result:
             items.append(Item(id=known, state="compared", params={"claimed": claimed, "measured": found.value}))
             measures.append(_shortfall(found, claimed))
     rows, unlabelled, unanswered = _counts(evidence)
-    reason, never_within = standing(evidence, rows, unlabelled, unanswered)
+    reason, never_within = standing(evidence, terms, rows, unlabelled, unanswered)
     return Measured(
         measures=tuple(measures),
         items=tuple(items),

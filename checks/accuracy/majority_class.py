@@ -45,7 +45,7 @@ def majority_class(evidence: View, terms: Terms) -> Result:
     rows, constant = int(confusion.cells.rows.sum()), _most_frequent(confusion)
     share, _, _ = confusion.weigh(confusion.cells.label == constant, confusion.cells.rows > 0)
     chosen = len(np.unique(confusion.cells.decision))
-    reason, never_within = standing(evidence, confusion.rows, confusion.unlabelled, confusion.unanswered)
+    reason, never_within = standing(evidence, terms, confusion.rows, confusion.unlabelled, confusion.unanswered)
     return Measured(
         measures=(
             gain_of(confusion, constant, terms),

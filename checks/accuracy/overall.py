@@ -47,7 +47,7 @@ def overall(evidence: View, terms: Terms) -> Result:
     data = evidence.declaration.data
     assert data is not None
     favourable = data.classes.index(data.favourable) if data.favourable is not None and data.classes else None
-    reason, never_within = standing(evidence, confusion.rows, confusion.unlabelled, confusion.unanswered)
+    reason, never_within = standing(evidence, terms, confusion.rows, confusion.unlabelled, confusion.unanswered)
     return Measured(
         measures=(
             accuracy_of(confusion, terms),

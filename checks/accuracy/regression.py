@@ -45,7 +45,7 @@ def regression(evidence: View, terms: Terms) -> Result:
         return NotGathered(reason=Reason(code="no_labels", params={"need": Need.LABELS.value}))
     mean = np.average(rows.label, weights=rows.weight)
     constant = float(np.sqrt(np.average((rows.label - mean) ** 2, weights=rows.weight)))
-    reason, never_within = standing(evidence, rows.rows, rows.unlabelled, rows.unanswered)
+    reason, never_within = standing(evidence, terms, rows.rows, rows.unlabelled, rows.unanswered)
     return Measured(
         measures=(
             *errors_of(rows, evidence, terms),

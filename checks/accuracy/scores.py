@@ -46,7 +46,7 @@ def scores(evidence: View, terms: Terms) -> Result:
     labels = evidence.labels
     unlabelled = int(labels.null_count)
     answers = evidence.scores if rows is not None else evidence.probabilities.column(0)
-    reason, never_within = standing(evidence, len(labels), unlabelled, int(answers.null_count))
+    reason, never_within = standing(evidence, terms, len(labels), unlabelled, int(answers.null_count))
     return Measured(
         measures=(auc_of(rows, evidence, terms), *probability_losses(rows, evidence, terms)),
         reason=reason,

@@ -50,8 +50,9 @@ def cover(risk: Risk, findings: Sequence[FindingLike]) -> Risk:
 
     Returns:
         The same classification with `evidence` (finding codes, sorted) and `status` per duty: `evidence_found` where
-        every aspect of the duty has evidence, `partial` where some has, else what it was. A duty that is not due
-        yet but for which there is evidence says so by its evidence; its date stays.
+        every aspect of the duty has evidence, `partial` where some has, else what it was. What was looked for in
+        documents is evidence only where a passage was found, and whole only where each item has one. A duty that is
+        not due yet but for which there is evidence says so by its evidence; its date stays.
     """
     rules = load(risk.rules_version)
     coverage = {c.duty: c for c in rules.coverage}
@@ -82,13 +83,26 @@ def _cover(duty: Duty, rule: CoverageRule | None, findings: Sequence[FindingLike
     full = 0
     for aspect in rule.aspects:
         matching = [f for f in findings if str(f.outcome) in MEASURED and _is_evidence(f, aspect)]
+        if aspect.documents:
+            matching = [f for f in matching if {"found", "short"} & set(_states_of(f) or ("found",))]
         evidence |= {f.check for f in matching}
-        full += any(not aspect.documents or str(f.outcome) == "pass" for f in matching)
+        full += any(not aspect.documents or str(f.outcome) == "pass" or _is_whole(f) for f in matching)
     not_yet_due = duty.applies_from is not None and duty.applies_from > as_of
     status: DutyStatus = "not_yet_due" if not_yet_due else "none"
     if evidence:
         status = "evidence_found" if full == len(rule.aspects) else "partial"
     return duty.model_copy(update={"evidence": tuple(sorted(evidence)), "status": status})
+
+
+def _states_of(finding: FindingLike) -> tuple[str, ...] | None:
+    """Give the states of the items that a finding looked for; None where it holds no items."""
+    items = getattr(finding, "items", None)
+    return tuple(str(item.state) for item in items) if items else None
+
+
+def _is_whole(finding: FindingLike) -> bool:
+    """Tell whether each item that was looked for in documents has a passage that is not short."""
+    return set(_states_of(finding) or ("not_found",)) == {"found"}
 
 
 def _is_evidence(finding: FindingLike, aspect: AspectRule) -> bool:

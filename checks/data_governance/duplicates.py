@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from checks.counting import Codes
+from checks.data_governance._kinds import kinds_of
 from checks.declaration import Route
 from checks.evidence import Need, View
 from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result
@@ -43,7 +44,7 @@ def duplicates(evidence: View, terms: Terms) -> Result:  # noqa: ARG001  # same 
     rows = features.num_rows
     if not rows or not features.num_columns:
         return NotGathered(reason=Reason(code="no_rows"))
-    kind = _kinds(features)
+    kind = kinds_of(features)
     kinds = int(kind.max()) + 1
     repeated = rows - kinds
 
@@ -56,19 +57,6 @@ def duplicates(evidence: View, terms: Terms) -> Result:  # noqa: ARG001  # same 
     return Measured(
         measures=(exact("duplicates", repeated, "rows"), exact("share", repeated / rows, "share"), contradicting)
     )
-
-
-def _kinds(features: pa.Table) -> Codes:
-    """Number the different rows: column by column, so that no wide key is ever built."""
-    import pandas as pd
-
-    kind = np.zeros(features.num_rows, dtype=np.int64)
-    for column in features.columns:
-        values = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-        codes, uniques = pd.factorize(values.to_pandas(), use_na_sentinel=False)
-        # Numbered again after each column, so that the product of all their sizes cannot overflow.
-        kind = pd.factorize(kind * max(1, len(uniques)) + codes)[0].astype(np.int64)
-    return kind
 
 
 def _contradicting(kind: Codes, kinds: int, labels: pa.ChunkedArray) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from checks.counting import ABSENT, Cells
-from checks.declaration import Route, Task
+from checks.declaration import ColumnRole, Route, Task
 from checks.evidence import Need, View
 from checks.fairness._rates import figure_name
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result, Scalar
 from checks.policy import Terms
 from checks.registry import check
 from checks.statistics import critical, effective_rows_of_rate, wilson
+
+_UNITS_UNKNOWN = Reason(code="units_unknown")
 
 
 @check(
@@ -29,8 +31,9 @@ def label_balance(evidence: View, terms: Terms) -> Result:
 
     Returns:
         `smallest_class` and `largest_class` (share of labelled rows that the rarest and the most frequent declared
-        class has; Wilson's interval) and `unlabelled` (share of rows without label, exact); per group the share of
-        every class. No direction is better in itself: the balance should be that of the people the system is meant for.
+        class has; Wilson's interval, none where several rows may be of one unit) and `unlabelled` (share of rows
+        without label, exact); per group the share of every class. No direction is better in itself: the balance should
+        be that of the people the system is meant for.
 
     Law:
         AIA 10(2)(f) asks to examine data for bias, 10(3) for suitable statistical properties, also for groups. It does
@@ -47,7 +50,8 @@ def label_balance(evidence: View, terms: Terms) -> Result:
         return NotGathered(reason=Reason(code="no_rows"))
     if not (everyone.label != ABSENT).any():
         return NotGathered(reason=Reason(code="no_labels", params={"need": Need.LABELS.value}))
-    shares = [_share(everyone, 0, label, terms) for label in range(len(data.classes))]
+    clustered = ColumnRole.UNIT in data.columns.values()
+    shares = [_share(everyone, 0, label, terms, clustered=clustered) for label in range(len(data.classes))]
     by_size = sorted((m for m in shares if m.value is not None), key=lambda m: m.value or 0.0)
     unlabelled = int(everyone.rows[everyone.label == ABSENT].sum()) / rows
     groups, figures = [], [_figure("everyone", None, data.classes, [(None, shares)])]
@@ -56,7 +60,7 @@ def label_balance(evidence: View, terms: Terms) -> Result:
         known = cells.effective_rows_of(cells.label != ABSENT)
         drawn = []
         for i, name in enumerate(cells.names):
-            own = [_share(cells, i, label, terms) for label in range(len(data.classes))]
+            own = [_share(cells, i, label, terms, clustered=clustered) for label in range(len(data.classes))]
             named = [m.model_copy(update={"name": f"class[{c}]"}) for m, c in zip(own, data.classes, strict=True)]
             groups.append(
                 GroupMeasures(
@@ -85,10 +89,12 @@ def label_balance(evidence: View, terms: Terms) -> Result:
         ),
         groups=tuple(groups),
         figures=tuple(figures),
+        reason=_UNITS_UNKNOWN if clustered else None,
+        never_within=_UNITS_UNKNOWN if clustered else None,
     )
 
 
-def _share(cells: Cells, group: int, label: int, terms: Terms) -> Measure:
+def _share(cells: Cells, group: int, label: int, terms: Terms, *, clustered: bool) -> Measure:
     known = (cells.group == group) & (cells.label != ABSENT)
     inside = known & (cells.label == label)
     total, rows = float(cells.weight[known].sum()), int(cells.rows[known].sum())
@@ -103,11 +109,12 @@ def _share(cells: Cells, group: int, label: int, terms: Terms) -> Measure:
     return Measure(
         name="class",
         value=value,
-        low=float(low[0]),
-        high=float(high[0]),
+        low=None if clustered else float(low[0]),
+        high=None if clustered else float(high[0]),
         rows=rows,
         unit="share",
-        interval="wilson",
+        interval="" if clustered else "wilson",
+        reason=_UNITS_UNKNOWN if clustered else None,
     )
 
 

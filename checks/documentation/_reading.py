@@ -15,8 +15,12 @@ from functools import cache
 from typing import Any
 
 from checks import resources
-from checks.evidence import Document
-from checks.finding import Item, Measure, Measured, Reason, Scalar
+from checks.ai_act.answers import Profile, facts
+from checks.ai_act.logic import conjunction, disjunction
+from checks.ai_act.rules import load
+from checks.declaration import Declaration
+from checks.evidence import Document, Need, View
+from checks.finding import Item, Measure, Measured, NotApplicable, NotGathered, Reason, Result, Scalar
 
 STATES = ("found", "short", "placeholder", "not_found")
 """What can be said of an item, from best to worst."""
@@ -78,12 +82,44 @@ class Passage:
     said: str
 
 
+def look_for(evidence: View, part: str, short_words: int) -> Result:
+    """Look for the items of a part that matters only where a duty follows from the answers.
+
+    Args:
+        evidence: the documents, which the check may read.
+        part: a part of `parts.yaml`.
+        short_words: fewest words of a passage that is not called short.
+
+    Returns:
+        What `look` gives. Not applicable where the answers settle that none of the part's duties follows; while that
+        is open, it is looked for. Not gathered where there are no documents.
+    """
+    refusal = why_not_asked(evidence.declaration, part)
+    if refusal is not None:
+        return NotApplicable(reason=refusal)
+    if not evidence.holds(Need.DOCUMENTS):
+        return NotGathered(reason=Reason(code="no_documents"))
+    return look(evidence.documents, part, short_words)
+
+
+def why_not_asked(declaration: Declaration, part: str) -> Reason | None:
+    """Say why a part is not looked for; None where a duty of it follows, or where answers leave that open."""
+    rules = load()
+    known = facts(declaration.answers, Profile.of(declaration), rules)
+    holders = {role.id: role.when for role in rules.roles}
+    duties = [d for d in rules.duties if d.id in _parts()[part]["duties"]]
+    follows = disjunction([conjunction([known.holds(holders[d.role]), known.holds(d.when)]) for d in duties])
+    if follows.truth is not False:
+        return None
+    return Reason(code="no_such_duty", params={"provision": ", ".join(d.provision for d in duties)})
+
+
 def look(documents: Sequence[Document], part: str, short_words: int) -> Measured:
     """Look for every item of a part in the documents.
 
     Args:
         documents: as text.
-        part: `annex_iv` or `instructions_for_use`.
+        part: a part of `items.yaml` or `parts.yaml`.
         short_words: fewest words of a passage that is not called short.
 
     Returns:
@@ -122,7 +158,13 @@ def items_of(part: str) -> tuple[Wanted, ...]:
     Raises:
         KeyError: there is no such part.
     """
-    return tuple(_wanted(f"{part}.{name}", given) for name, given in _data()[part].items())
+    given = _parts()[part]["items"] if part in _parts() else _data()[part]
+    return tuple(_wanted(f"{part}.{name}", item) for name, item in given.items())
+
+
+def parts() -> tuple[str, ...]:
+    """Name every part that documents are searched for."""
+    return ("annex_iv", "instructions_for_use", *_parts())
 
 
 def instructions_among(documents: Sequence[Document]) -> tuple[Document, ...]:
@@ -142,11 +184,16 @@ def _data() -> Mapping[str, Any]:
     return read
 
 
+def _parts() -> Mapping[str, Any]:
+    read: Mapping[str, Any] = resources.read("documentation/parts.yaml")
+    return read
+
+
 def _wanted(name: str, given: Mapping[str, Any]) -> Wanted:
     own = " ".join([given["asks"], *given["heading"], *given["keyword"]])
     return Wanted(
         id=name,
-        headings=(*(_pattern(p) for p in given["heading"]), _numbered(name)),
+        headings=(*(_pattern(p) for p in given["heading"]), _numbered(name, given["provision"])),
         keywords=tuple(_pattern(p) for p in given["keyword"]),
         own=frozenset(WORD.findall(normal(own))),
     )
@@ -157,7 +204,7 @@ def _pattern(phrase: str) -> re.Pattern[str]:
     return re.compile(rf"(?<!\w){escaped}(?!\w)")
 
 
-def _numbered(name: str) -> re.Pattern[str]:
+def _numbered(name: str, provision: str) -> re.Pattern[str]:
     """Fit a heading that names an item by its number, as in `Annex IV, 2(g)` or `2(g) Testing`."""
     part, _, number = name.partition(".")
     if part == "annex_iv":
@@ -165,8 +212,21 @@ def _numbered(name: str) -> re.Pattern[str]:
         numbered = rf"{point}\s*[.(]?\s*{letter}\)?(?!\w)" if letter else rf"{point}(?!\w|\s*[.(])"
         start = rf"|^{point}\s*\(\s*{letter}\s*\)" if letter else ""
         return re.compile(rf"(?:annex|bijlage) iv\W{{0,3}}(?:point |punt )?\(?{numbered}{start}")
+    if part != "instructions_for_use":
+        return _of_provision(provision)
     inner = "".join(rf"\(?{re.escape(x)}\)[\s,]*" for x in number.split("_"))
     return re.compile(rf"(?:article|artikel|art\.?) 13\W{{0,3}}(?:lid )?\(?3\)?\W{{0,2}}{inner}(?!\w|\()")
+
+
+def _of_provision(provision: str) -> re.Pattern[str]:
+    """Fit a heading that names the first article of a provision, as in `Article 9(2)(a)` or `artikel 9, lid 2, a`."""
+    named = re.match(r"AIA (\d+[a-z]?)((?:\([0-9a-z]+\))*)", provision)
+    if named is None:
+        return re.compile(r"(?!)")
+    inner = "".join(
+        rf"\W{{0,3}}(?:lid |onder )?\(?{re.escape(x)}\)?(?!\w)" for x in re.findall(r"\(([0-9a-z]+)\)", named[2])
+    )
+    return re.compile(rf"(?:article|artikel|art\.?) {named[1]}(?!\w){inner}(?!\()")
 
 
 def normal(text: str) -> str:
@@ -288,6 +348,13 @@ def state_of(item: Wanted, passage: Passage, pasted: frozenset[str], short_words
     if len({w for w in words if len(w) > 2} - item.own - _function_words()) < NEW_WORDS_NEEDED:
         return "placeholder" if _repeats(words, item) else "short"
     return "short" if len(words) < short_words else "found"
+
+
+def is_placeholder(text: str) -> bool:
+    """Tell whether a text of a few words says no more than that something is still to come."""
+    said = normal(text)
+    left = _placeholders().sub(" ", said)
+    return left != said and len(WORD.findall(left)) < NEW_WORDS_NEEDED
 
 
 def _repeats(words: Sequence[str], item: Wanted) -> bool:

@@ -8,6 +8,7 @@ from scipy import stats
 from checks.evidence import Need, View, answers
 from checks.explainability._rows import PROBE, Reading, read
 from checks.explainability._shapley import Floats
+from checks.explainability._told_apart import TOLD_APART, told_apart
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason, Scalar
 from checks.policy import Terms
 from checks.registry import check
@@ -24,10 +25,11 @@ FEWEST_FOR_DIRECTION = 10
 
 
 @check(
-    gives=("explained_rows", "background_rows", "additivity_error", "sampling_error"),
+    gives=("explained_rows", "background_rows", "additivity_error", "sampling_error", "told_apart"),
     needs=(Need.FEATURES, answers(PROBE)),
     may_read=(Need.SCORES, Need.DECISIONS, Need.VALUES, Need.PROBABILITIES),
     law=("AIA 13(3)(b)(iv)", "AIA 13(3)(b)(vii)", "AIA Annex IV 2(b)", "AIA 86(1)"),
+    version=2,
 )
 def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Average the absolute Shapley values of each input, with intervals over rows and over sampling.
@@ -44,6 +46,9 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         better): the largest gap between a row's values added up and its first answer. An arithmetic check: it says
         that the sums are right and that the model answered the same twice, not that the explanation is good.
         `sampling_error` (ratio; lower is better): mean standard error of a value over the mean absolute value.
+        `told_apart` (area under the ROC curve, 0.5 to 1; lower is better; Hanley and McNeil's interval): how well the
+        mixed rows can be told from real ones. Where it may lie above `TOLD_APART`, a model could answer them by
+        another rule than real rows, so the explanation is never said to be within its limits.
         `explained_rows`, `background_rows`: exact counts. Per input `mean_abs` (in the unit of the output; t interval
         over rows, in whose spread the sampling error is included; the lower bound is lowered by what noise adds to an
         absolute value) and, for inputs with an order, `direction` (Spearman, -1 to 1; Fisher's interval).
@@ -54,7 +59,8 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         for more than figures.
 
     References:
-        Lundberg and Lee (2017); Janzing, Minorics and Bloebaum (2020) for the interventional definition.
+        Lundberg and Lee (2017); Janzing, Minorics and Bloebaum (2020) for the interventional definition; Slack and
+        others (2020) for models that answer mixed rows otherwise.
     """
     reading = read(evidence)
     if isinstance(reading, NotGathered):
@@ -114,16 +120,20 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         params=params,
         row_level=True,
     )
+    apart = told_apart(evidence.features, evidence.answers(PROBE).facts, evidence.seed, terms, reading.names)
+    limit: dict[str, Scalar] = {"told_apart": apart.value or 0.0, "limit": TOLD_APART}
     return Measured(
         measures=(
             _count("explained_rows", e, METHODS[shapley.exact]),
             _count("background_rows", shapley.background_rows, "rows drawn from the data without replacement"),
             _additivity(reading),
             _sampling(reading, terms.confidence),
+            apart,
         ),
         groups=tuple(groups),
         figures=(bars, swarm),
         reason=reading.reason,
+        never_within=Reason(code="rows_told_apart", params=limit) if (apart.high or 0.0) > TOLD_APART else None,
     )
 
 

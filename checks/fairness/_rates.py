@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from checks.counting import ABSENT, Cells, Mask, labels_for_some
-from checks.declaration import ColumnRole, Data, Route, Task
-from checks.evidence import Need, View
+from checks.declaration import TIMES, ColumnRole, Data, Route, Task
+from checks.evidence import Need, View, apart, crossed
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Result, Scalar
 from checks.policy import Terms
 from checks.statistics import (
@@ -28,8 +30,10 @@ from checks.statistics import (
     extremes,
     finite,
     gaps,
+    gaps_to_everyone,
     largest_gap,
     ratios,
+    ratios_to_everyone,
     smallest_ratio,
     wilson,
 )
@@ -92,6 +96,8 @@ class Comparison:
         effective: (g,) effective rows that the intervals stand on.
         large: (g,) whether the group counts for the headline.
         difference, ratio: largest gap, and smallest over largest rate.
+        gap_to_everyone, ratio_to_everyone: largest gap of a group to everyone, and the ratio furthest below or above 1,
+            always written as smaller over larger.
         known: False where rows go together in a way that is not known: then nothing has an interval.
     """
 
@@ -105,6 +111,8 @@ class Comparison:
     large: Mask
     difference: Bounds
     ratio: Bounds
+    gap_to_everyone: Bounds
+    ratio_to_everyone: Bounds
     known: bool
 
 
@@ -160,6 +168,15 @@ class Units:
         kish = np.divide(total**2, squares, out=np.zeros(groups), where=squares > 0)
         own = np.divide(known * (1 - known) * total**2, spread, out=np.full(groups, np.inf), where=spread > 0)
         return np.minimum(kish, units), np.minimum(np.minimum(kish, own), units)
+
+    def effective_rows_of_rest(self, rate: Rate, rest: Floats, groups: NDArray[np.int64]) -> Floats:
+        """Give the independent rows that the rate of all people outside each of these groups is as certain as, (k,)."""
+        made = np.empty(len(groups))
+        for i, (group, value) in enumerate(zip(groups, rest, strict=True)):
+            outside = np.where(self.rows.group == group, 0, 1).astype(np.int64)
+            parted = replace(self, rows=replace(self.rows, names=("inside", "outside"), group=outside))
+            made[i] = parted.effective_rows(rate, np.array([0.0, value]))[1][1]
+        return made
 
 
 def count(evidence: View, attribute: str, *, labelled: bool, told_apart: bool) -> Counted | NotGathered:
@@ -219,12 +236,15 @@ def _units(
         return None, False
     if not (evidence.holds(Need.UNITS) and evidence.holds(Need.GROUPS) and evidence.holds(Need.DECISIONS)):
         return None, True
-    groups = evidence.groups
-    if attribute not in groups.column_names or (labelled and not evidence.holds(Need.LABELS)):
+    groups, pair = evidence.groups, data.pair(attribute)
+    if not set(pair or (attribute,)) <= set(groups.column_names) or (labelled and not evidence.holds(Need.LABELS)):
         return None, True
+    if pair is None:
+        named: list[str | None] = groups.column(attribute).to_pylist()
+    else:
+        named = [crossed(*both) for both in zip(*(groups.column(a).to_pylist() for a in pair), strict=True)]
     place = {name: i for i, name in enumerate(names)}
-    encoded = groups.column(attribute).combine_chunks()
-    group = np.array([place[name] for name in encoded.to_pylist()], dtype=np.int64)
+    group = np.array([place[name] for name in named], dtype=np.int64)
     size = len(group)
     decision = evidence.decisions.fill_null(ABSENT).to_numpy(zero_copy_only=False).astype(np.int64)
     label = np.full(size, ABSENT, dtype=np.int64)
@@ -265,7 +285,7 @@ def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> C
         kish, effective = np.minimum(kish, units), np.minimum(effective, clustered)
     large = (kish >= terms.minimum_rows) & ~np.isnan(value)
     low, high = wilson(value, effective, critical(terms.confidence))
-    difference, ratio = Bounds(value=None), Bounds(value=None)
+    difference = ratio = gap_to_everyone = ratio_to_everyone = Bounds(value=None)
     if large.sum() >= 2:
         if not np.array_equal(large, weight > 0):
             _, gap, quotient = _measured(cells.where(among), rate, large)
@@ -292,6 +312,9 @@ def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> C
                 high=bounds[1],
                 unadjusted=(min(1.0, ratio_low), min(1.0, ratio_high)) if apart else None,
             )
+        gap_to_everyone, ratio_to_everyone = _to_everyone(
+            counted, rate, terms, (among, inside), value, effective, large, family
+        )
     return Comparison(
         rate=rate,
         value=value,
@@ -303,7 +326,71 @@ def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> C
         large=large,
         difference=difference,
         ratio=ratio,
+        gap_to_everyone=gap_to_everyone,
+        ratio_to_everyone=ratio_to_everyone,
         known=not counted.units_unknown,
+    )
+
+
+def _to_everyone(
+    counted: Counted,
+    rate: Rate,
+    terms: Terms,
+    chosen: tuple[Mask, Mask],
+    value: Floats,
+    effective: Floats,
+    large: Mask,
+    family: int,
+) -> tuple[Bounds, Bounds]:
+    """Compare each large group with everyone who is counted, small groups among them; give gap and ratio."""
+    cells, (among, inside) = counted.cells, chosen
+    weight, hits = cells.weight_of(among), cells.weight_of(inside)
+    squares_in, squares_out = cells.squares_of(inside), cells.squares_of(among & ~inside)
+    at = np.flatnonzero(large)
+    own, total = weight[at], float(weight.sum())
+    rest = np.clip((hits.sum() - hits[at]) / (total - own), 0.0, 1.0)
+    rows = effective_rows_of_rate(
+        rest, total - own, squares_in.sum() - squares_in[at], squares_out.sum() - squares_out[at]
+    )
+    if counted.units is not None:
+        rows = np.minimum(rows, counted.units.effective_rows_of_rest(rate, rest, at))
+    v, n, share = value[at], effective[at], own / total
+    everyone = float(hits.sum()) / total
+    gap = float(np.abs(v - everyone).max())
+    # With two groups both say the same of one gap, so nothing is shared out among them.
+    compared = len(at) if len(at) > 2 or len(value) > 2 else 1
+
+    def bounds(z: float) -> tuple[tuple[float, float], tuple[float, float] | None]:
+        mine, others = (v, *wilson(v, n, z)), (rest, *wilson(rest, rows, z))
+        low, high = gaps_to_everyone(mine, others, share)
+        least = np.where(low > 0, low, np.where(high < 0, -high, 0.0))
+        away = float(least.max()), float(np.maximum(np.abs(low), np.abs(high)).max())
+        if everyone <= 0.0:
+            return away, None
+        below, above = ratios_to_everyone(mine, others, share)
+        turned = np.divide(1.0, above, out=np.zeros_like(above), where=np.isfinite(above) & (above > 0))
+        smallest = np.minimum(below, turned)
+        largest = np.where(
+            (below <= 1.0) & (above >= 1.0),
+            1.0,
+            np.minimum(above, np.divide(1.0, below, out=np.ones_like(below), where=below > 0)),
+        )
+        return away, (float(smallest.min()), float(largest.min()))
+
+    adjusted = bounds(critical(1.0 - (1.0 - terms.confidence) / (family * compared)))
+    plain = bounds(critical(terms.confidence)) if family * compared > 1 else None
+    to_gap = Bounds(
+        value=gap, low=min(gap, adjusted[0][0]), high=adjusted[0][1], unadjusted=plain[0] if plain else None
+    )
+    if adjusted[1] is None:
+        return to_gap, Bounds(value=None)
+    over = v / everyone
+    quotient = float(np.minimum(over, np.divide(1.0, over, out=np.zeros_like(over), where=over > 0)).min())
+    return to_gap, Bounds(
+        value=quotient,
+        low=min(quotient, adjusted[1][0]),
+        high=max(quotient, adjusted[1][1]),
+        unadjusted=plain[1] if plain else None,
     )
 
 
@@ -313,30 +400,58 @@ def _measured(cells: Cells, rate: Rate, groups: Mask) -> tuple[Floats, float | N
     kept = cells.where(groups[cells.group] & (cells.weight > 0))
     if not len(kept.group):
         return value, None, None
+    # Cells are few, so their bytes are a small key: several checks ask for the same rate of the same cells.
+    key = (kept.group.tobytes(), kept.label.tobytes(), kept.decision.tobytes(), kept.weight.tobytes())
+    place, found, gap, quotient = framed(rate, *key)
+    value[list(place)] = found
+    return value, gap, quotient
+
+
+@lru_cache(maxsize=256)
+def framed(
+    rate: Rate, group: bytes, label: bytes, decision: bytes, weight: bytes
+) -> tuple[tuple[int, ...], tuple[float, ...], float | None, float | None]:
+    """Give fairlearn's figures of one rate: groups by position, their rates, largest difference, smallest ratio.
+
+    Args:
+        group, label, decision: int64 arrays as bytes; groups by position, not by name, for a group that was not stated
+            has no name, and two names must never fall together.
+        weight: float64 array as bytes.
+    """
     import pandas as pd
     from fairlearn.metrics import MetricFrame
 
     frame = MetricFrame(
         metrics={rate.name: rate.metric()},
-        y_true=kept.label,
-        y_pred=kept.decision,
-        # Positions, not names: a group that was not stated has no name, and two names must never fall together.
-        sensitive_features=pd.Series(kept.group),
-        sample_params={rate.name: {"sample_weight": kept.weight}},
+        y_true=np.frombuffer(label, dtype=np.int64),
+        y_pred=np.frombuffer(decision, dtype=np.int64),
+        sensitive_features=pd.Series(np.frombuffer(group, dtype=np.int64)),
+        sample_params={rate.name: {"sample_weight": np.frombuffer(weight, dtype=np.float64)}},
     )
     by_group = frame.by_group[rate.name]
-    value[by_group.index.to_numpy().astype(np.int64)] = by_group.to_numpy(dtype=np.float64)
-    return value, finite(frame.difference()[rate.name]), finite(frame.ratio()[rate.name])
+    return (
+        tuple(int(place) for place in by_group.index),
+        tuple(float(found) for found in by_group),
+        finite(frame.difference()[rate.name]),
+        finite(frame.ratio()[rate.name]),
+    )
 
 
 def headline(
-    name: str, comparisons: Sequence[Comparison], take: Callable[[Comparison], Bounds], *, unit: str, largest: bool
+    name: str,
+    comparisons: Sequence[Comparison],
+    take: Callable[[Comparison], Bounds],
+    *,
+    unit: str,
+    largest: bool,
+    to_everyone: bool = False,
 ) -> Measure:
     """Make a headline measure from one comparison, or from the largest (smallest) of several.
 
     Args:
         take: which bounds of a comparison, as in its difference.
         largest: whether the largest counts (differences), or the smallest (ratios).
+        to_everyone: whether groups are compared with everyone instead of with each other.
     """
     pick = max if largest else min
     bounds = [take(c) for c in comparisons]
@@ -346,6 +461,8 @@ def headline(
         dict.fromkeys(c.rate.definition for c in comparisons)
     )
     values = [b.value for b in bounds if b.value is not None]
+    if to_everyone:
+        definition = definition.replace(" of ", "(method='to_overall') of ", 1)
     few = [c for c in comparisons if c.large.sum() < 2]
     if few or len(values) < len(bounds):
         code = "too_few_groups" if few else "nobody"
@@ -368,8 +485,34 @@ def headline(
         rows=rows,
         unit=unit,
         definition=definition,
-        interval=f"{method}, studentised range over {groups} groups{family}",
+        interval=f"{method}, {'Bonferroni' if to_everyone else 'studentised range'} over {groups} groups{family}",
     )
+
+
+def to_everyone(comparisons: Sequence[Comparison]) -> list[Measure]:
+    """Make the two headline measures that compare each group with everyone."""
+    return [
+        headline(
+            "largest_gap_to_everyone",
+            comparisons,
+            lambda c: c.gap_to_everyone,
+            unit="share",
+            largest=True,
+            to_everyone=True,
+        ),
+        headline(
+            "smallest_ratio_to_everyone",
+            comparisons,
+            lambda c: c.ratio_to_everyone,
+            unit="ratio",
+            largest=False,
+            to_everyone=True,
+        ),
+    ]
+
+
+TO_EVERYONE = ("largest_gap_to_everyone", "smallest_ratio_to_everyone")
+"""What `to_everyone` gives."""
 
 
 def difference_of(comparison: Comparison) -> Bounds:
@@ -401,21 +544,32 @@ def assemble(
         figure: whether to draw it.
     """
     labelled = any(c.rate.labelled for c in comparisons)
-    never_within = _never_within(evidence, counted, labelled)
+    never_within = _never_within(evidence, terms, counted, labelled)
+    data = evidence.declaration.data
+    assert data is not None
+    groups = [members(data, attribute, name) for name in counted.cells.names]
     return Measured(
         measures=tuple(measures),
-        groups=tuple(_groups(attribute, counted, comparisons, labelled)),
-        figures=(_figure(check, attribute, counted.cells.names, comparisons[0]),) if figure else (),
+        groups=tuple(_groups(groups, counted, comparisons, labelled)),
+        figures=(_figure(check, attribute, groups, comparisons[0]),) if figure else (),
         # A finding without limits, or beyond one, shows the reason alone: so it says what holds for some people.
         reason=never_within or _left_out(terms, counted, comparisons, labelled),
         never_within=never_within,
     )
 
 
-def _groups(attribute: str, counted: Counted, comparisons: Sequence[Comparison], labelled: bool) -> list[GroupMeasures]:
+def members(data: Data, attribute: str, name: str | None) -> dict[str, str | None]:
+    """Give a group of a count table as attribute to value; that of a pair has two."""
+    pair = data.pair(attribute)
+    return {attribute: name} if pair is None or name is None else dict(zip(pair, apart(name), strict=True))
+
+
+def _groups(
+    groups: Sequence[dict[str, str | None]], counted: Counted, comparisons: Sequence[Comparison], labelled: bool
+) -> list[GroupMeasures]:
     told = counted.cells.weighted or counted.units is not None
     made = []
-    for i, name in enumerate(counted.cells.names):
+    for i, group in enumerate(groups):
         rows = int(counted.group_rows[i])
         measures = [_of_group(c, i) for c in comparisons]
         if labelled:
@@ -427,7 +581,7 @@ def _groups(attribute: str, counted: Counted, comparisons: Sequence[Comparison],
             )
         made.append(
             GroupMeasures(
-                group={attribute: name},
+                group=group,
                 rows=rows,
                 effective_rows=float(min(c.kish[i] for c in comparisons)) if told else None,
                 too_small=not all(c.large[i] for c in comparisons),
@@ -458,14 +612,21 @@ def _of_group(comparison: Comparison, i: int) -> Measure:
     )
 
 
-def _figure(check: str, attribute: str, names: tuple[str | None, ...], shown: Comparison) -> Figure:
+def drawn_name(group: Mapping[str, str | None]) -> str | None:
+    """Name a group in a figure; of a pair, both values, and a dash for one that was not stated."""
+    if len(group) == 1:
+        return next(iter(group.values()))
+    return TIMES.join("–" if value is None else value for value in group.values())
+
+
+def _figure(check: str, attribute: str, groups: Sequence[dict[str, str | None]], shown: Comparison) -> Figure:
     bounds = [(finite(v), finite(lo), finite(hi)) for v, lo, hi in zip(shown.value, shown.low, shown.high, strict=True)]
     drawn = [b if b[0] is not None and shown.known else (b[0], None, None) for b in bounds]
     return Figure(
         name=figure_name(f"fairness.{check}", attribute),
         kind="group_rates",
         columns={
-            "group": names,
+            "group": tuple(drawn_name(group) for group in groups),
             "rows": tuple(int(n) for n in shown.rows),
             "value": tuple(b[0] for b in drawn),
             "low": tuple(b[1] for b in drawn),
@@ -501,12 +662,12 @@ def _left_out(terms: Terms, counted: Counted, comparisons: Sequence[Comparison],
     )
 
 
-def _never_within(evidence: View, counted: Counted, labelled: bool) -> Reason | None:
+def _never_within(evidence: View, terms: Terms, counted: Counted, labelled: bool) -> Reason | None:
     data = evidence.declaration.data
     assert data is not None
     rows, unlabelled = int(counted.group_rows.sum()), int(counted.unlabelled.sum())
     if labelled:
-        partial = labels_for_some(data, rows, unlabelled)
+        partial = labels_for_some(data, rows, unlabelled, terms.few_unlabelled)
         if partial is not None:
             return partial
     return Reason(code="units_unknown") if counted.units_unknown else None

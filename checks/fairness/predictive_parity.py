@@ -8,6 +8,7 @@ from checks.fairness._rates import (
     CLASSES,
     COUNTED_ROUTES,
     LAW,
+    TO_EVERYONE,
     UNIT_FACTS,
     assemble,
     compare,
@@ -15,14 +16,15 @@ from checks.fairness._rates import (
     difference_of,
     headline,
     ratio_of,
+    to_everyone,
 )
-from checks.finding import NotGathered, Rejudge, Result
+from checks.finding import ROWS_TO_DECIDE, NotGathered, Rejudge, Result
 from checks.policy import Terms
 from checks.registry import Scope, check
 
 
 @check(
-    gives=("difference", "ratio"),
+    gives=("difference", "ratio", *TO_EVERYONE, ROWS_TO_DECIDE),
     needs=(Need.CELLS,),
     may_read=UNIT_FACTS,
     scope=Scope.ATTRIBUTE,
@@ -44,6 +46,8 @@ def predictive_parity(evidence: View, attribute: str, terms: Terms) -> Result:
         `difference` (share, 0 to 1, smaller is closer together) and `ratio` (smallest over largest, 0 to 1, larger is
         closer together), with intervals that hold for the largest gap among all groups together.
         A group in which nobody gets the favourable decision has no value.
+        `largest_gap_to_everyone` (share) and `smallest_ratio_to_everyone` (0 to 1) compare each group with everyone;
+        `rows_to_decide` says about how many more rows would decide what is undecided.
 
     Law:
         AIA 10(2)(f) asks to look for bias, Annex IV 2(g) and 3 for figures about groups. None sets a limit, and a
@@ -59,5 +63,6 @@ def predictive_parity(evidence: View, attribute: str, terms: Terms) -> Result:
     measures = [
         headline("difference", [rate], difference_of, unit="share", largest=True),
         headline("ratio", [rate], ratio_of, unit="ratio", largest=False),
+        *to_everyone([rate]),
     ]
     return assemble("predictive_parity", attribute, evidence, terms, counted, measures, [rate])

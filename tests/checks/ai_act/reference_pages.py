@@ -55,6 +55,17 @@ is **contested**: by the letter they apply since 2 August 2026, but they attach 
 from 2 December 2027 (Annex III) or 2 August 2028 (Annex I). Both readings are shown wherever such a duty is; the later
 is computed with. Confirm with the authority.
 
+## When the law moves
+
+The rules of each state of the law can be loaded by version, and `aiact-sandbox judge DOSSIER --rules VERSION`
+classifies a stored dossier under another one; `aiact-sandbox compare BEFORE AFTER` says what came, went and moved.
+The change of July 2026 is the worked example, held by a test: under `{original}` (the text of 2024) a dossier has the
+dates of the last column and knows neither of the practices of Article 5(1)(ba) and (bb); under `{version}` the
+high-risk duties of Annex III move from 2 August 2026 to 2 December 2027 and those of Annex I from 2 August 2027 to 2
+August 2028, machinery moves from Section A to Section B, and the two practices are prohibited from 2 December 2026.
+Why, per rule, stands in the column `Changed by`. A change is made by adding rules and dates, never by editing what an
+old dossier was judged by.
+
 ## How far a rule was checked
 
 | Word | Meaning |

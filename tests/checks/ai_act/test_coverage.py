@@ -12,6 +12,7 @@ from checks.ai_act import rules as law
 from checks.ai_act.classify import classify
 from checks.ai_act.coverage import cover, law_of
 from checks.ai_act.risk import Duty, Risk
+from checks.finding import Finding, Item
 from tests.checks.ai_act.answered import TODAY, case_named, declare
 
 
@@ -123,3 +124,34 @@ def test_article_4a_is_not_article_4_and_article_50_not_article_5() -> None:
     minimal = _risk("AC-12")
     assert law_of(["AIA 4a"], minimal)[0].applies == "no"
     assert law_of(["AIA 5"], _risk("AC-04"))[0].applies == "no"
+
+
+def _looked_for(check: str, *states: str) -> Finding:
+    items = tuple(Item(id=f"x.{i}", state=state) for i, state in enumerate(states))
+    return Finding(check=check, outcome="measured", rejudge="evidence", items=items)
+
+
+@pytest.mark.parametrize(
+    ("states", "status"),
+    [
+        (("not_found", "placeholder"), "not_yet_due"),
+        (("short", "not_found"), "partial"),
+        (("found", "short"), "partial"),
+        (("found", "found"), "evidence_found"),
+    ],
+)
+def test_documents_are_evidence_only_as_far_as_passages_were_found(states: tuple[str, ...], status: str) -> None:
+    covered = cover(_risk("III-5b"), [_looked_for("documentation.logging", *states)])
+    assert _duty(covered, "AIA 12").status == status
+
+
+def test_every_finding_that_is_evidence_for_a_duty_is_one_that_a_check_gives() -> None:
+    from fnmatch import fnmatchcase
+
+    from checks.registry import catalogue
+
+    codes = [c.code for c in catalogue()]
+    for rule in law.load().coverage:
+        for aspect in rule.aspects:
+            for pattern in (*aspect.findings, *aspect.whole):
+                assert any(fnmatchcase(code, pattern) for code in codes), pattern

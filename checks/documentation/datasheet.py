@@ -1,0 +1,84 @@
+"""What the data sheet of the evaluation data states, and which of its fields are empty or hold a placeholder only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from checks.documentation._reading import STATES, is_placeholder, quoted
+from checks.evidence import View
+from checks.finding import Item, Measure, Measured, NotApplicable, Reason, Rejudge, Result
+from checks.policy import Terms
+from checks.registry import check
+
+FIELDS = (
+    *("origin", "collection", "purpose", "period", "population", "licence", "personal_data", "lawful_basis"),
+    *("cleaning", "known_gaps"),
+)
+"""The fields of a data sheet, in the order in which they are asked."""
+
+FEWEST_WORDS: Mapping[str, int] = {"origin": 2, "collection": 3, "purpose": 3, "population": 3, "cleaning": 2}
+"""Words below which a field of prose is called short; other fields may be one word."""
+
+
+@check(
+    gives=("found", "short", "placeholder", "not_found"),
+    needs=(),
+    law=("AIA 10(2)", "AIA Annex IV 2(d)"),
+    rejudge=Rejudge.DOSSIER,
+)
+def datasheet(evidence: View, terms: Terms) -> Result:
+    """Look which fields of the data sheet are filled in.
+
+    Args:
+        evidence: the declaration alone; a lawful basis is asked only where the sheet or the answers do not say that
+            there are no personal data.
+        terms: not read; whether a field is short does not depend on the policy.
+
+    Returns:
+        Per field `found`, `short`, `placeholder` or `not_found`, with what it says; and the number of fields in each
+        state (count, exact; more `found` says that more is stated, not that it is true).
+
+    Law:
+        AIA 10(2) asks for practices concerning the origin, collection, preparation and gaps of data sets; Annex IV 2(d)
+        for data sheets where relevant. Neither names these fields.
+
+    References:
+        Gebru and others, Datasheets for Datasets, 2021, for the questions behind the fields.
+    """
+    del terms
+    declaration = evidence.declaration
+    if declaration.data is None:
+        return NotApplicable(reason=Reason(code="no_data"))
+    sheet = declaration.datasheet
+    without_persons = "no" in (str(sheet.get("personal_data", "")), declaration.answers.get("personal_data"))
+    items = tuple(_item(name, sheet.get(name)) for name in FIELDS if not (name == "lawful_basis" and without_persons))
+    counts = Counter(item.state for item in items)
+    return Measured(
+        measures=tuple(
+            Measure(
+                name=state,
+                value=float(counts[state]),
+                low=float(counts[state]),
+                high=float(counts[state]),
+                rows=len(items),
+                unit="count",
+                definition="checks.documentation.datasheet",
+                interval="exact",
+            )
+            for state in STATES
+        ),
+        items=items,
+        reason=Reason(code="truth_not_judged", params={"items": len(items)}),
+    )
+
+
+def _item(name: str, stated: Any) -> Item:
+    text = "" if stated is None else quoted(str(stated))
+    if not text:
+        return Item(id=f"datasheet.{name}", state="not_found")
+    state = "placeholder" if is_placeholder(text) else "found"
+    if state == "found" and len(text.split()) < FEWEST_WORDS.get(name, 1):
+        state = "short"
+    return Item(id=f"datasheet.{name}", state=state, params={"document": "datasheet", "passage": text})

@@ -1,0 +1,1 @@
+"""Checks of the family privacy: each file is one check."""
