@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checks.declaration import Declaration
+from checks.declaration import TIMES
 from checks.finding import Figure, Finding, GroupMeasures, Item, Measure, Reason
+from checks.registry import catalogue
 from model_cards.dossier import Assessment, CountTable, Dossier, SubmissionFacts
 from model_cards.suppression import Counts, Depth, counts_of, decide
 
@@ -46,6 +47,9 @@ CHECK_DEPTH: Final[Mapping[str, Depth]] = {
     "fairness.selection_rate": Depth.DECISIONS,
 }
 """From which depth on of all groups a finding's headline measures leave; all others need everything."""
+
+KINDS_LEAVE: Final = ("bars", "calibration", "group_rates", "importance")
+"""Kinds of figures that can leave; one that is not known here may draw single rows, as a curve over scores does."""
 
 NOT_COUNTS: Final = ("auc", "mean_gap", "expected_gap")
 """Measures of a group that count nobody: from them and the rows no number of people follows."""
@@ -83,15 +87,23 @@ def tables(dossier: Dossier) -> dict[str, Counts]:
     return {t.attribute: counts_of(t, classes) for t in dossier.counts if t.attribute}
 
 
-def pairs(declaration: Declaration) -> Mapping[str, tuple[str, str]]:
-    """Give the pairs of attributes by name."""
-    return declaration.data.pairs if declaration.data is not None else {}
+def pairs(dossier: Dossier) -> Mapping[str, tuple[str, str]]:
+    """Give the pairs of attributes that have a count table, by the table's name.
+
+    A table that is of no attribute is taken for a pair, and if no two attributes fit it, for one of two that are not
+    there: then nothing of it leaves. The declaration's own list of pairs is not used, for the order of attributes is
+    lost in a stored dossier.
+    """
+    data = dossier.declaration.data
+    single = data.attributes if data is not None else ()
+    known = {f"{a}{TIMES}{b}": (a, b) for a in single for b in single if a != b}
+    return {name: known.get(name, ("", "")) for name in tables(dossier) if name not in single}
 
 
 def depths_alone(dossier: Dossier, minimum: int) -> dict[str, dict[str | None, Depth]]:
     """Decide the depths of a dossier on its own, as if nothing about its data had left before."""
     decided = {name: decide(counts, minimum) for name, counts in tables(dossier).items()}
-    return settle_pairs(decided, pairs(dossier.declaration))
+    return settle_pairs(decided, pairs(dossier))
 
 
 def settle_pairs(
@@ -105,7 +117,7 @@ def settle_pairs(
     everything = all(
         depth is Depth.EVERYTHING
         for name in {*named, *(part for both in named.values() for part in both)}
-        for depth in decided.get(name, {}).values()
+        for depth in (decided[name].values() if name in decided else (Depth.NOTHING,))
     )
     return {
         name: dict(groups) if name not in named or everything else dict.fromkeys(groups, Depth.NOTHING)
@@ -127,11 +139,16 @@ def reduce(assessment: Assessment, depths: Depths, minimum: int) -> Reduced:
     whole = assessment.dossier
     rows = {name: {g: counts.rows(g) for g in counts.groups} for name, counts in tables(whole).items()}
     row_level = {f.name for f in assessment.figures if f.row_level}
-    findings = [_finding(f, depths, rows, row_level, minimum, pairs(whole.declaration)) for f in whole.findings]
+    # Some checks are calculations for the provider alone, and never stand in a public document.
+    kept_in = {check.code for check in catalogue() if not check.public}
+    shown = [f for f in whole.findings if f.check not in kept_in]
+    findings = [_finding(f, depths, rows, row_level, minimum, pairs(whole)) for f in shown]
     attribute_of = {name: f.attribute for f in whole.findings for name in f.figures}
     check_of = {name: f.check for f in whole.findings for name in f.figures}
     figures = []
     for figure in assessment.figures:
+        if check_of.get(figure.name) in kept_in:
+            continue
         left = _figure(figure, check_of.get(figure.name, ""), attribute_of.get(figure.name), depths, minimum)
         if left is not None:
             figures.append(left)
@@ -312,26 +329,41 @@ def _large_enough(measure: Measure, minimum: int) -> bool:
 
 def _figure(figure: Figure, check: str, attribute: str | None, depths: Depths, minimum: int) -> Figure | None:
     """Keep a figure, the groups of it that leave, or nothing of it."""
-    if figure.row_level or check.partition(".")[0] in NEVER:
+    if figure.row_level or figure.kind not in KINDS_LEAVE or check.partition(".")[0] in NEVER:
         return None
     place = attribute or figure.params.get("attribute")
     columns = figure.columns
     if place is not None and check not in HARMLESS:
-        groups = depths.get(str(place))
+        groups = depths.get(str(place), {})
         needed = _figure_depth(figure, check)
-        if groups is None or "group" not in columns:
-            return None
-        if needed is None or min(groups.values()) < needed:
-            keep = [i for i, g in enumerate(columns["group"]) if needed is not None and _of(groups, g) >= needed]
+        if min(groups.values(), default=Depth.NOTHING) < (needed or Depth.EVERYTHING):
+            keep = [
+                i
+                for i, group in enumerate(columns.get("group", ()))
+                if needed is not None and groups.get(None if group is None else str(group), Depth.NOTHING) >= needed
+            ]
             if not keep:
                 return None
             columns = {name: tuple(values[i] for i in keep) for name, values in columns.items()}
-        if any(_few(n, minimum) for n in columns.get("rows", ())) or (needed is None):
+        if needed is None and not _bars_large_enough(figure, minimum):
             return None
-        return figure.model_copy(update={"columns": columns})
-    if "group" in columns or any(_few(n, minimum) for n in columns.get("rows", ())):
+    elif "group" in columns:
         return None
-    return figure
+    if any(_few(n, minimum) for n in columns.get("rows", ())):
+        return None
+    return figure.model_copy(update={"columns": columns})
+
+
+def _bars_large_enough(figure: Figure, minimum: int) -> bool:
+    """Tell whether no part of a figure that does not follow from the count table counts too few people."""
+    if figure.params.get("unit") != "share" or figure.params.get("measure") in NOT_COUNTS:
+        return True
+    pairs = zip(figure.columns.get("value", ()), figure.columns.get("rows", ()), strict=False)
+    return all(
+        minimum - 0.5 <= value * rows <= rows - minimum + 0.5
+        for value, rows in pairs
+        if isinstance(value, int | float) and isinstance(rows, int | float)
+    )
 
 
 def _figure_depth(figure: Figure, check: str) -> Depth | None:
@@ -339,10 +371,6 @@ def _figure_depth(figure: Figure, check: str) -> Depth | None:
     if figure.kind not in ("group_rates", "bars"):
         return None
     return _needed("class[]" if figure.params.get("measure") == "class" else str(figure.params.get("measure")), check)
-
-
-def _of(groups: Mapping[str | None, Depth], group: object) -> Depth:
-    return groups.get(None if group is None else str(group), Depth.NOTHING)
 
 
 def _few(rows: object, minimum: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,14 @@ def formats() -> tuple[ExportFormat, ...]:
     return tuple(ExportFormat(name=e.FORMAT, standard=e.STANDARD, suffix=e.SUFFIX) for e in exports().values())
 
 
-def export(dossier_folder: Path, format: str, *, lang: str, out: Path | None) -> Path:  # noqa: A002  # the option's name
+def export(
+    dossier_folder: Path,
+    format: str,  # noqa: A002  # the option's name
+    *,
+    lang: str,
+    out: Path | None,
+    public: Callable[[Assessment], Assessment] | None = None,
+) -> Path:
     """Make one document from a dossier.
 
     Args:
@@ -54,6 +62,7 @@ def export(dossier_folder: Path, format: str, *, lang: str, out: Path | None) ->
         out: the file to write, or an existing folder to write it in under its usual name; None takes the current
             folder. A file of that name is replaced. Not the dossier itself: what is added to it later is no part of
             what its list of hashes and its signature cover, and `verify` says so.
+        public: leaves out what may not be public, as `sandbox.publishing.publish` does; None for the whole.
 
     Returns:
         The file written; the same dossier gives the same bytes.
@@ -74,11 +83,13 @@ def export(dossier_folder: Path, format: str, *, lang: str, out: Path | None) ->
             Problem(field="lang", code="export.language", message=f"there are no words in {lang!r}; there are: {known}")
         )
     assessment, complete = read_assessment(dossier_folder)
+    if public is not None:
+        assessment = public(assessment)
     target = out or Path()
     if target.is_dir():
         target = target / f"{dossier_folder.resolve().name}.{format}.{lang}{chosen.SUFFIX}"
     made = dossier_folder / f"model_card.{lang}{chosen.SUFFIX}"
-    if format in DRAWN and not complete and made.is_file():
+    if public is None and format in DRAWN and not complete and made.is_file():
         # The figures' files do not say how they are drawn, so the document made with the dossier is the better one.
         content = made.read_bytes()
     else:

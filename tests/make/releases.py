@@ -162,5 +162,5 @@ class Attacker:
         for sign in (1.0, -1.0):
             solved = linprog(sign * aim, A_eq=matrix, b_eq=values, bounds=(0, None), method="highs")
             assert solved.status == 0, solved.message
-            ends.append(sign * float(solved.fun))
+            ends.append(sign * float(solved.fun or 0.0))
         return ends[0], ends[1]

@@ -133,3 +133,20 @@ def test_the_command_lists_the_formats_and_writes_one(dossier: Path, tmp_path: P
     assert unknown.exit_code == 3
     nothing = CliRunner().invoke(main, ["export", "--format", "fria"])
     assert nothing.exit_code == 2
+
+
+def test_the_command_makes_the_public_package_and_a_public_document(tmp_path: Path) -> None:
+    from tests.make import dossiers
+
+    whole = dossiers.whole(tmp_path / "whole", assessment())
+    environment = {"AIACT_SANDBOX_STATE": str(tmp_path / "state")}
+    done = CliRunner().invoke(
+        main, ["export", str(whole), "--public", "--out", str(tmp_path / "public")], env=environment
+    )
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "public" / "publication.json").is_file()
+    target = tmp_path / "public.csv.zip"
+    words = ["export", str(whole), "--public", "--format", "figures_csv", "--out", str(target)]
+    done = CliRunner().invoke(main, words, env=environment)
+    assert done.exit_code == 0, done.output
+    assert target.stat().st_size > 0

@@ -1,0 +1,236 @@
+"""Write the public package of a dossier, and remember what was decided about its data, so that two never differ unseen.
+
+What leaves is decided by `model_cards.suppression`, once per data and attribute: the decision is kept in the state
+folder under the digest of the data file and under the counts of the groups themselves, so that a copy of the data in
+another format, another version of the system, another policy or another export meets the same decision. A later package
+about the same data never shows more of a group than an earlier one allowed, and takes what the earlier one showed as
+known. The same attribute cut into other groups, about the same data, is kept in whole.
+
+Assumes of its caller: one state folder for all packages about the same data. Decisions made on another machine are not
+known here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from checks import policy as policies
+from checks.finding import Figure
+from checks.judge import judge
+from checks.registry import catalogue
+from checks.resources import names as named_policies
+from model_cards import build, public
+from model_cards.dossier import Assessment, Dossier, canonical, evidence_in
+from model_cards.suppression import Counts, Depth, Known, decide
+from sandbox import signing
+from sandbox.delivery import deliver
+from sandbox.errors import Problem, Refused
+from sandbox.exporting import read_assessment
+from sandbox.judge_again import read_dossier
+from sandbox.records import evidence_store
+from sandbox.records.database import locked, private_folder
+from sandbox.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Record:
+    """What was decided and shown of one attribute of one set of data.
+
+    Args:
+        allowed: the least that was ever decided, by group.
+        shown: the most that ever left, by group.
+    """
+
+    allowed: Mapping[str | None, Depth]
+    shown: Mapping[str | None, Depth]
+
+
+def publish(assessment: Assessment, settings: Settings) -> Assessment:
+    """Leave out of an assessment what may not be public. What was decided is recorded before anything is returned.
+
+    Args:
+        assessment: the whole one; its figures may be fewer than its dossier names.
+        settings: state folder.
+
+    Returns:
+        An assessment from which any document or export can be made for the public.
+    """
+    return _reduced(assessment, settings).assessment
+
+
+def publish_to(
+    dossier: Path, out: Path, settings: Settings | None = None, languages: Sequence[str] = ("en", "nl")
+) -> Path:
+    """Write the public package of a dossier: its documents, figures and data without rows and without small counts.
+
+    Args:
+        dossier: folder of the whole dossier.
+        out: folder of the package; must not exist yet or be empty.
+        settings: state folder, where decisions and sealed evidence are kept.
+        languages: of the documents.
+
+    Returns:
+        The folder. It is a dossier of its own, unsigned, with a digest of its own and `publication.json`, which says
+        what was left out.
+
+    Raises:
+        Refused: the folder holds no dossier, or its two files do not belong together.
+        FileExistsError: `out` holds something already.
+    """
+    settings = settings or Settings.from_environment()
+    whole, run = read_dossier(dossier)
+    if hashlib.sha256((dossier / "dossier.json").read_bytes()).hexdigest() != run.dossier_digest:
+        message = "run.json belongs to another dossier.json than the one that is there; nothing is published of it"
+        raise Refused(Problem(field="run.json", code="run.other_dossier", message=message))
+    stored, complete = read_assessment(dossier)
+    figures = stored.figures if complete else figures_of(whole, settings)
+    reduced = _reduced(Assessment(dossier=whole, run=run, figures=figures), settings)
+    left = reduced.assessment
+    assert left.run is not None
+    with deliver(out) as delivery:
+        draft = delivery.draft
+        (draft / "dossier.json").write_bytes(left.dossier.to_json())
+        (draft / "run.json").write_bytes(left.run.to_json())
+        build.write(left, draft, languages)
+        said = public.summary(reduced, _minimum(whole, settings), _commitment(run.dossier_digest, settings))
+        (draft / "publication.json").write_bytes(canonical(said))
+        (draft / signing.SUMS).write_bytes(signing.sums_of(draft))
+    return out
+
+
+def figures_of(dossier: Dossier, settings: Settings) -> tuple[Figure, ...]:
+    """Make the figures of a stored dossier again: from its counts, and from its sealed evidence where that is kept.
+
+    Returns:
+        Those of the figures the dossier names that can still be made; none where its policy is not known here as it
+        was then.
+    """
+    if dossier.policy.name not in named_policies("policies"):
+        return ()
+    policy = policies.load(dossier.policy.name)
+    if policy.version != dossier.policy.version:
+        return ()
+    sealed = evidence_store.load(dossier.submission.evidence_digest, settings)
+    evidence = sealed if sealed is not None else evidence_in(dossier)
+    wanted = {figure: finding.check for finding in dossier.findings for figure in finding.figures}
+    made = {
+        figure.name: figure
+        for check in catalogue()
+        if check.code in wanted.values()
+        for judged in judge(check, evidence, policy)
+        for figure in judged.figures
+    }
+    return tuple(made[name] for name in dossier.figures if name in made)
+
+
+def _reduced(assessment: Assessment, settings: Settings) -> public.Reduced:
+    minimum = _minimum(assessment.dossier, settings)
+    return public.reduce(assessment, _decided(assessment.dossier, minimum, settings), minimum)
+
+
+def _minimum(dossier: Dossier, settings: Settings) -> int:
+    """Give the fewest people a count may stand for: the operator's policy can raise what the dossier's policy asks."""
+    own = policies.load(settings.policy).terms.suppress_below
+    return max(own, dossier.policy.suppress_below)
+
+
+def _folder(settings: Settings) -> Path:
+    private_folder(settings.state)
+    return private_folder(settings.state / "publication")
+
+
+def _decided(dossier: Dossier, minimum: int, settings: Settings) -> dict[str, dict[str | None, Depth]]:
+    """Decide what leaves of every group, in the light of what left before, and record it."""
+    folder = _folder(settings)
+    tables = public.tables(dossier)
+    with locked(folder / "lock"):
+        decided: dict[str, dict[str | None, Depth]] = {}
+        records: dict[str, list[_Record]] = {}
+        other_groups = set()
+        for name, counts in tables.items():
+            records[name] = [r for r in (_read(folder / f) for f in _files(dossier, name, counts)) if r is not None]
+            if any(set(r.allowed) != set(counts.groups) for r in records[name]):
+                other_groups.add(name)
+                decided[name] = dict.fromkeys(counts.groups, Depth.NOTHING)
+                continue
+            decided[name] = decide(counts, minimum, at_most=_least(records[name]), known=_known(records[name]))
+        settled = public.settle_pairs(decided, public.pairs(dossier))
+        for name, counts in tables.items():
+            if name not in other_groups:
+                record = _with(records[name], settled[name])
+                for file in _files(dossier, name, counts):
+                    _write(folder / file, record)
+    return settled
+
+
+def _least(records: Sequence[_Record]) -> dict[str | None, Depth]:
+    return {g: min(r.allowed[g] for r in records) for g in (records[0].allowed if records else ())}
+
+
+def _known(records: Sequence[_Record]) -> Known:
+    return Known(
+        rows=frozenset(g for r in records for g, d in r.shown.items() if d >= Depth.ROWS),
+        labels=frozenset(g for r in records for g, d in r.shown.items() if d is Depth.EVERYTHING),
+    )
+
+
+def _with(records: Sequence[_Record], depths: Mapping[str | None, Depth]) -> _Record:
+    return _Record(
+        allowed={g: min([d, *(r.allowed[g] for r in records)]) for g, d in depths.items()},
+        shown={g: max([d, *(r.shown[g] for r in records)]) for g, d in depths.items()},
+    )
+
+
+def _files(dossier: Dossier, attribute: str, counts: Counts) -> tuple[str, ...]:
+    """Name the records of an attribute: by the digest of its data, and by its groups' counts of rows and labels."""
+    stated = dossier.declaration
+    sources = {stated.data.file if stated.data else None, stated.counts.file if stated.counts else None}
+    by_counts = [
+        [group, counts.rows(group), sorted((str(label), n) for label, n in counts.by_label(group).items())]
+        for group in counts.groups
+    ]
+    keys: list[list[Any]] = [["counts", by_counts]]
+    keys += [["data", digest, attribute] for f, digest in sorted(dossier.submission.files.items()) if f in sources]
+    return tuple(f"{hashlib.sha256(canonical(key)).hexdigest()}.json" for key in keys)
+
+
+def _read(file: Path) -> _Record | None:
+    try:
+        given: dict[str, Any] = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    return _Record(
+        allowed={g: Depth(a) for g, a, _ in given["groups"]}, shown={g: Depth(s) for g, _, s in given["groups"]}
+    )
+
+
+def _write(file: Path, record: _Record) -> None:
+    groups = [[g, int(record.allowed[g]), int(record.shown[g])] for g in record.allowed]
+    partial = file.with_suffix(".partial")
+    with os.fdopen(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as sink:
+        sink.write(canonical({"format": "1", "groups": groups}))
+        sink.flush()
+        os.fsync(sink.fileno())
+    partial.rename(file)
+
+
+def _commitment(digest: str, settings: Settings) -> str:
+    """Bind the package to the whole dossier by a keyed hash, which nobody without the key can try out."""
+    folder = _folder(settings)
+    file = folder / "key"
+    with locked(folder / "lock"):
+        if not file.exists():
+            partial = folder / "key.partial"
+            with os.fdopen(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as sink:
+                sink.write(secrets.token_bytes(32))
+            partial.rename(file)
+        key = file.read_bytes()
+    return hmac.new(key, digest.encode(), hashlib.sha256).hexdigest()
