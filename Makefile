@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests run in as many processes as there are cores, a file at a time.
 JOBS ?= auto
 
-.PHONY: help setup dev demo test check bench serve fuzz clean
+.PHONY: help setup dev demo test check bench serve faults clean
 
 help: ## list the commands
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -31,6 +31,9 @@ check: dev ## format, lint, types, layers, translations, rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m pytest -q -p no:randomly tests/contract/test_every_language.py tests/contract/test_every_rule.py
+
+faults: dev ## kill processes while COUNT (25) submissions run
+	@AIACT_SANDBOX_LONG_FAULTS=$${COUNT:-25} $(BIN)/python -m pytest -s tests/faults -k many_real
 
 bench: dev ## print speed as ratios, measured side by side
 	@$(BIN)/python benchmarks/run.py $(BENCH)

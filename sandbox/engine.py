@@ -11,6 +11,7 @@ import importlib
 import logging
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import socket
@@ -21,8 +22,10 @@ from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import DBAPIError
+
 from sandbox.errors import CellUnavailable, Problem, Refused
-from sandbox.records import queue, uploads
+from sandbox.records import evidence_store, queue, uploads
 from sandbox.records.database import Database, State, new_id
 from sandbox.records.queue import Claim
 from sandbox.settings import Settings
@@ -118,7 +121,7 @@ def _watch(
     process: BaseProcess, database: Database, claimed: Claim, stop: threading.Event, lease_seconds: float, until: float
 ) -> str | None:
     """Wait for the process; say why it has to be ended, or None when it ended by itself."""
-    renewed = 0.0
+    renewed, held_since = 0.0, time.monotonic()
     while True:
         process.join(TICK_SECONDS)
         if not process.is_alive():
@@ -127,14 +130,19 @@ def _watch(
             return "stopped"
         if time.monotonic() > until:
             return "too_long"
-        if time.monotonic() - renewed > lease_seconds / 3:
-            if not queue.renew(database, claimed, lease_seconds=lease_seconds).held:
-                # It may just have recorded its own end; then it ends by itself in a moment.
-                process.join(GRACE_SECONDS)
-                return "lost" if process.is_alive() else None
-            renewed = time.monotonic()
-        if queue.cancel_asked(database, claimed.submission_id):
-            return "cancelled"
+        try:
+            if time.monotonic() - renewed > lease_seconds / 3:
+                if not queue.renew(database, claimed, lease_seconds=lease_seconds).held:
+                    # It may just have recorded its own end; then it ends by itself in a moment.
+                    process.join(GRACE_SECONDS)
+                    return "lost" if process.is_alive() else None
+                renewed = held_since = time.monotonic()
+            if queue.cancel_asked(database, claimed.submission_id):
+                return "cancelled"
+        except DBAPIError as error:
+            log.warning("the database did not answer while %s ran: %s", claimed.submission_id, type(error).__name__)
+            if time.monotonic() - held_since > lease_seconds:
+                return "lost"
 
 
 def _end(process: BaseProcess) -> None:
@@ -160,6 +168,39 @@ def _remove_leftovers(settings: Settings, database: Database, claimed: Claim) ->
         shutil.rmtree(left, ignore_errors=True)
     for suffix in (".zip", ".partial"):
         (root / f"{_folder_name(claimed)}{suffix}").unlink(missing_ok=True)
+
+
+_OF_A_CLAIM = re.compile(r"\.?([0-9a-f]{32})\.(\d+)(?:\.|$)")
+
+
+def remove_abandoned(settings: Settings, database: Database) -> int:
+    """Remove what killed processes left unfinished: dossiers of claims that are over, half-written files.
+
+    Args:
+        settings: of this service.
+        database: says which claims still stand.
+
+    Returns:
+        How many files and folders there were.
+    """
+    gone = uploads.remove_partial(settings) + evidence_store.remove_partial(settings)
+    # Listed before the records are asked: what a newer claim writes is not in the list.
+    for path in list(uploads.dossiers(settings).iterdir()):
+        named = _OF_A_CLAIM.match(path.name)
+        if named is None or path.name.endswith(".log"):
+            continue
+        submission_id, token = named[1], int(named[2])
+        found = queue.find(database, submission_id)
+        if found is not None:
+            finished = found.dossier == f"{submission_id}.{token}" and not path.name.startswith(".")
+            if finished or (found.state == State.RUNNING and found.token == token):
+                continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        gone += 1
+    return gone
 
 
 def empty_quarantine(settings: Settings) -> int:
@@ -249,15 +290,16 @@ def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, 
     assess: Callable[..., Assessed] = getattr(importlib.import_module(module), function)
     folder = uploads.dossiers(settings) / _folder_name(claimed)
     try:
-        assessed = assess(
-            uploads.upload_path(settings, submission_id),
-            out=folder,
-            settings=settings,
-            attested_by="service",
-            progress=_Reporter(database, claimed),
-            cancel=cancel,
-            log_to_mlflow=False,
-        )
+        with uploads.opened(settings, submission_id) as upload:
+            assessed = assess(
+                upload,
+                out=folder,
+                settings=settings,
+                attested_by="service",
+                progress=_Reporter(database, claimed),
+                cancel=cancel,
+                log_to_mlflow=False,
+            )
     except Cancelled:
         return
     except Refused as refused:
@@ -274,14 +316,14 @@ def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, 
             queue.end(database, claimed, state=State.FAILED, actor=actor(), problems=[problem])
         return
     kept = False
-    try:
-        if not cancel.is_set():
-            uploads.zip_dossier(assessed.folder, _zip_path(settings, claimed))
-            kept = queue.finish(database, claimed, _result(assessed), actor=actor())
-    finally:
-        if not kept:
-            shutil.rmtree(folder, ignore_errors=True)
-            _zip_path(settings, claimed).unlink(missing_ok=True)
+    if not cancel.is_set():
+        uploads.zip_dossier(assessed.folder, _zip_path(settings, claimed))
+        # If the database is lost in this moment, nobody here knows whether it was recorded; then nothing is removed,
+        # and whoever waits for this process asks the record.
+        kept = queue.finish(database, claimed, _result(assessed), actor=actor())
+    if not kept:
+        shutil.rmtree(folder, ignore_errors=True)
+        _zip_path(settings, claimed).unlink(missing_ok=True)
 
 
 def _zip_path(settings: Settings, claimed: Claim) -> Any:
@@ -319,7 +361,11 @@ class _Reporter:
         if stage.name == self._stage and at - self._at < REPORT_SECONDS and stage.done != stage.total:
             return
         self._stage, self._at = stage.name, at
-        queue.report(self._database, self._claimed, stage=stage.name, done=stage.done, total=stage.total)
+        try:
+            queue.report(self._database, self._claimed, stage=stage.name, done=stage.done, total=stage.total)
+        except DBAPIError as error:
+            # How far it is matters less than that it goes on; whether its claim stands is asked at its end.
+            log.warning("progress of %s was not written: %s", self._claimed.submission_id, type(error).__name__)
 
 
 def _end_with_parent() -> None:

@@ -1,7 +1,9 @@
-"""Run the service on one machine: the web server in this process, and a worker in a process beside it."""
+"""Run the service: the web server in this process, and a worker in a process beside it unless workers run elsewhere."""
 
 from __future__ import annotations
 
+import datetime as dt
+import json
 import logging
 import multiprocessing
 import os
@@ -14,6 +16,7 @@ from types import FrameType
 from sandbox.app import create_app
 from sandbox.engine import ASSESS
 from sandbox.records.database import migrate
+from sandbox.records.queue import LEASE_SECONDS
 from sandbox.settings import Settings
 from sandbox.web.live import MOST_STREAMS
 from sandbox.web.security import SMALL_BODY_BYTES
@@ -26,18 +29,52 @@ LONGEST_PAUSE = 30.0
 STOP_SECONDS = 20.0
 
 
-def log_as(process: str) -> None:
-    """Write what happens to standard error, with the kind of process before it."""
+class _AsJson(logging.Formatter):
+    """One JSON object per line, for a collector of logs."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": dt.datetime.fromtimestamp(record.created, dt.UTC).isoformat(timespec="milliseconds"),
+            "process": self._process,
+            "pid": record.process,
+            "level": record.levelname.lower(),
+            "from": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def log_as(process: str, log_format: str = "text") -> None:
+    """Write what happens to standard error, with the kind of process.
+
+    Args:
+        process: `web` or `worker`.
+        log_format: `text` or `json`.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if log_format not in ("text", "json"):
+        raise ValueError(f"log_format must be text or json, not {log_format!r}")
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {process} %(levelname)s %(message)s")
+    if log_format == "json":
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(_AsJson(process))
     # Alembic tells of each plug-in that it loads.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
-def _work_beside(settings: Settings, entry: str, parent: int) -> None:
+def _work_beside(settings: Settings, entry: str, parent: int, lease_seconds: float) -> None:
     from sandbox.worker import work
 
-    log_as("worker")
-    work(settings, entry=entry, parent=parent)
+    log_as("worker", settings.log_format)
+    work(settings, entry=entry, parent=parent, lease_seconds=lease_seconds)
 
 
 class Beside:
@@ -46,10 +83,11 @@ class Beside:
     Args:
         settings: of this service.
         entry: see `sandbox.engine.run`.
+        lease_seconds: how long a worker's sign of life counts.
     """
 
-    def __init__(self, settings: Settings, entry: str = ASSESS) -> None:
-        self._settings, self._entry = settings, entry
+    def __init__(self, settings: Settings, entry: str = ASSESS, lease_seconds: float = LEASE_SECONDS) -> None:
+        self._settings, self._entry, self._lease_seconds = settings, entry, lease_seconds
         self._stop = threading.Event()
         self._process: SpawnProcess | None = None
         self._thread = threading.Thread(target=self._supervise, name="worker supervisor", daemon=True)
@@ -74,7 +112,9 @@ class Beside:
         while not self._stop.is_set():
             begun = time.monotonic()
             self._process = context.Process(
-                target=_work_beside, args=(self._settings, self._entry, os.getpid()), name="worker"
+                target=_work_beside,
+                args=(self._settings, self._entry, os.getpid(), self._lease_seconds),
+                name="worker",
             )
             self._process.start()
             while self._process.is_alive() and not self._stop.is_set():
@@ -91,12 +131,13 @@ class Beside:
             self._process.join()
 
 
-def serve(settings: Settings, *, entry: str = ASSESS) -> None:
-    """Serve pages and API, with a worker beside, until SIGTERM or SIGINT.
+def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEASE_SECONDS) -> None:
+    """Serve pages and API until SIGTERM or SIGINT, with a worker beside where the settings have one.
 
     Args:
         settings: of this service; `listen` says where.
         entry: see `sandbox.engine.run`.
+        lease_seconds: how long a worker's sign of life counts.
 
     Raises:
         OSError: the address is taken or is not this machine's.
@@ -104,7 +145,7 @@ def serve(settings: Settings, *, entry: str = ASSESS) -> None:
     """
     import waitress  # type: ignore[import-untyped]  # ships no types
 
-    log_as("web")
+    log_as("web", settings.log_format)
     host, _, port = settings.listen.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError(f"listen must be an address and a port, as in 127.0.0.1:8080, not {settings.listen!r}")
@@ -118,8 +159,9 @@ def serve(settings: Settings, *, entry: str = ASSESS) -> None:
         max_request_body_size=settings.upload_bytes + SMALL_BODY_BYTES + 4096,
         channel_timeout=300,
     )
-    beside = Beside(settings, entry)
-    beside.start()
+    beside = Beside(settings, entry, lease_seconds) if settings.worker_beside else None
+    if beside is not None:
+        beside.start()
 
     def told(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -133,4 +175,5 @@ def serve(settings: Settings, *, entry: str = ASSESS) -> None:
         log.info("stopping")
     finally:
         server.close()
-        beside.stop()
+        if beside is not None:
+            beside.stop()

@@ -33,8 +33,13 @@ class Settings:
         docker_build_network: network of image builds (`host` where the default has no way out); may be empty.
         retention_days: how long sealed evidence and uploads are kept.
         upload_bytes: largest upload.
+        master_key_file: file of the key that wraps the keys of uploads and evidence; may be empty.
+        worker_beside: 1 where the web service starts a worker beside itself, 0 where workers run elsewhere.
+        log_format: `text`, or `json` for one JSON object per line.
         unpacked_bytes: largest size of an unpacked submission.
         listen: address and port of the web service.
+        accounts: `off` for one person on this machine, who needs no sign-in and whom nobody else can reach; `local` for
+            people who sign in. Without accounts the service listens on this machine alone.
     """
 
     state: Path = field(default_factory=_state)
@@ -49,7 +54,11 @@ class Settings:
     retention_days: int = 30
     upload_bytes: int = 512 * 1024**2
     unpacked_bytes: int = 2 * 1024**3
+    master_key_file: str = ""
+    worker_beside: int = 1
+    log_format: str = "text"
     listen: str = "127.0.0.1:8080"
+    accounts: str = "off"
 
     @classmethod
     def from_environment(cls, environment: dict[str, str] | None = None) -> Settings:

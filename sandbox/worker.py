@@ -25,6 +25,12 @@ IDLE_SECONDS = 0.5
 """Longest pause between two looks into an empty queue."""
 
 TIDY_SECONDS = 3600.0
+UNRECORDED_SECONDS = 3600.0
+"""How old an upload without a record must be to be removed."""
+
+SWEEP_SECONDS = 60.0
+"""Pause between two looks for what killed processes left unfinished."""
+
 LOG_SECONDS = 5.0
 LOG_SECONDS_AT_MOST = 300.0
 """Pause before MLflow is tried again: from the first to the second, doubled at each failure."""
@@ -57,7 +63,8 @@ def work(
     migrate(settings)
     database = Database(settings)
     logger = _Logger(settings, stop)
-    tidied = 0.0
+    tidied = swept = 0.0
+    abandoned = True
     try:
         engine.sweep(settings)
         if not until_empty:
@@ -68,7 +75,12 @@ def work(
                 if time.monotonic() - tidied > TIDY_SECONDS or not tidied:
                     tidy(settings, database)
                     tidied = time.monotonic()
-                queue.requeue_expired(database, actor=engine.actor())
+                if any(queue.requeue_expired(database, actor=engine.actor())):
+                    abandoned = True
+                if abandoned or time.monotonic() - swept > SWEEP_SECONDS:
+                    engine.remove_abandoned(settings, database)
+                    engine.empty_quarantine(settings)
+                    swept, abandoned = time.monotonic(), False
                 claimed = queue.claim(database, worker=engine.actor(), lease_seconds=lease_seconds)
                 if claimed is not None:
                     engine.run(
@@ -135,14 +147,17 @@ def tidy(settings: Settings, database: Database, today: dt.date | None = None) -
         with database.writing() as session:
             audit.record(session, actor=engine.actor(), action="evidence.expired", subject=digest)
     before = dt.datetime.combine(day, dt.time(), dt.UTC) - dt.timedelta(days=settings.retention_days)
-    for upload in uploads.uploads(settings).iterdir():
-        if dt.datetime.fromtimestamp(upload.stat().st_mtime, dt.UTC) >= before:
+    for upload in uploads.uploads(settings).glob("*.sealed"):
+        try:
+            kept_since = dt.datetime.fromtimestamp(upload.stat().st_mtime, dt.UTC)
+        except FileNotFoundError:
             continue
         with database.reading() as session:
             found = session.get(Submission, upload.stem)
-            needed = found is not None and not State(found.state).is_over
-        if not needed:
-            upload.unlink(missing_ok=True)
+        # A web process that is killed between keeping an upload and recording it leaves one that nobody will ask for.
+        lost = found is None and kept_since < now() - dt.timedelta(seconds=UNRECORDED_SECONDS)
+        if lost or (kept_since < before and (found is None or State(found.state).is_over)):
+            uploads.remove_upload(settings, upload.stem)
             with database.writing() as session:
                 audit.record(session, actor=engine.actor(), action="upload.expired", subject=upload.stem)
     engine.empty_quarantine(settings)
@@ -181,7 +196,9 @@ class _Logger:
             drained = [mlflow_log.drain(outbox, self._settings, stop=self._stop) for outbox in outboxes]
             if any(d.waiting for d in drained):
                 pause = min(pause * 2, LOG_SECONDS_AT_MOST)
-                log.warning("not logged to MLflow yet: %s", next(d.problem for d in drained if d.waiting))
+                problem = next((d.problem for d in drained if d.problem), "")
+                if problem:
+                    log.warning("not logged to MLflow yet: %s", problem)
             else:
                 pause = LOG_SECONDS
             if self._stop.is_set():

@@ -6,6 +6,7 @@ import datetime as dt
 import fcntl
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -13,13 +14,30 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Engine, Index, String, Text, create_engine, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, sessionmaker
 from sqlalchemy.orm import Session as Session
 from sqlalchemy.types import TypeDecorator
 
 from sandbox.settings import Settings
+
+YOUNG_SECONDS = 3.0
+"""How old a file must be before it can count as abandoned: it is made a moment before it is held."""
 
 
 class Moment(TypeDecorator[dt.datetime]):
@@ -80,6 +98,7 @@ class Submission(Base):
         problems: what was wrong, as `sandbox.errors.Problem` by field.
         beyond, undecided, within: findings beyond, undecided and within their limit; None before it is done.
         dossier: name of its folder among the dossiers; None before it is done.
+        organisation, submitted_by: whose it is, by id; None where the service has no accounts.
     """
 
     __tablename__ = "submissions"
@@ -115,6 +134,8 @@ class Submission(Base):
     dossier: Mapped[str | None] = mapped_column(String(80))
     dossier_digest: Mapped[str | None] = mapped_column(String(64))
     evidence_digest: Mapped[str | None] = mapped_column(String(64))
+    organisation: Mapped[str | None] = mapped_column(String(32), index=True)
+    submitted_by: Mapped[str | None] = mapped_column(String(32))
 
 
 class AuditEntry(Base):
@@ -159,6 +180,140 @@ class OutboxEntry(Base):
     problem: Mapped[str] = mapped_column(Text, default="")
     logged: Mapped[dt.datetime | None]
     mlflow_run: Mapped[str | None] = mapped_column(String(64))
+
+
+class Organisation(Base):
+    """Those who share submissions; nobody outside it learns that they exist."""
+
+    __tablename__ = "organisations"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200), unique=True)
+    made: Mapped[dt.datetime]
+
+
+class Person(Base):
+    """Somebody who can sign in.
+
+    Args:
+        login: what they sign in with, in small letters.
+        password: salted scrypt hash with its parameters.
+        must_change: the password was set by somebody else and must be replaced at the next sign-in.
+    """
+
+    __tablename__ = "people"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    login: Mapped[str] = mapped_column(String(100), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    password: Mapped[str] = mapped_column(String(300))
+    must_change: Mapped[bool] = mapped_column(default=False)
+    made: Mapped[dt.datetime]
+
+
+class Membership(Base):
+    """One role of one person in one organisation."""
+
+    __tablename__ = "memberships"
+
+    person: Mapped[str] = mapped_column(String(32), ForeignKey("people.id"), primary_key=True)
+    organisation: Mapped[str] = mapped_column(String(32), ForeignKey("organisations.id"), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16), primary_key=True)
+
+
+class SignedIn(Base):
+    """One session of one person in one browser.
+
+    Args:
+        digest: SHA-256 of the secret that the browser holds; whoever reads this table can sign in as nobody.
+        seen: when it was last used, to the minute.
+    """
+
+    __tablename__ = "sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person: Mapped[str] = mapped_column(String(32), ForeignKey("people.id"), index=True)
+    begun: Mapped[dt.datetime]
+    seen: Mapped[dt.datetime]
+
+
+class FailedSignIn(Base):
+    """How often signing in under one name failed, whether anybody has that name or not.
+
+    Args:
+        digest: SHA-256 of the name as given, in small letters.
+    """
+
+    __tablename__ = "failed_sign_ins"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    times: Mapped[int]
+    last: Mapped[dt.datetime]
+
+
+class ApiToken(Base):
+    """A key with which a program acts for a person in one organisation.
+
+    Args:
+        digest: SHA-256 of the key; the key itself is shown once and kept nowhere.
+        scope: `read` or `submit` (which includes reading).
+    """
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    person: Mapped[str] = mapped_column(String(32), ForeignKey("people.id"), index=True)
+    organisation: Mapped[str] = mapped_column(String(32), ForeignKey("organisations.id"))
+    name: Mapped[str] = mapped_column(String(100))
+    scope: Mapped[str] = mapped_column(String(16))
+    made: Mapped[dt.datetime]
+    until: Mapped[dt.datetime]
+
+
+class QuestionnaireDraft(Base):
+    """Answers to the questionnaire that somebody is giving; nothing else is kept with them.
+
+    Args:
+        id: random; only the browser that began it holds it.
+        content: `organisation` and `answers`, as in the form.
+    """
+
+    __tablename__ = "questionnaires"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    content: Mapped[dict[str, Any]]
+    changed: Mapped[dt.datetime] = mapped_column(index=True)
+
+
+class ReviewEntry(Base):
+    """One thing that somebody wrote about a dossier: never changed, never removed.
+
+    Args:
+        number: 1, 2, 3, ... of this submission.
+        name: of the person, as it was then.
+        kind: `comment`, `judgement`, or a status of `sandbox.review.desk`.
+        finding: what it is about, as `sandbox.review.desk.key_of`; empty for the dossier as a whole.
+        statement: what was signed, word for word; empty where nothing was.
+        dossier_digest, policy, rules: what was before them.
+    """
+
+    __tablename__ = "review_entries"
+    __table_args__ = (UniqueConstraint("submission", "number", name="uq_review_entries_number"),)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    submission: Mapped[str] = mapped_column(String(32), ForeignKey("submissions.id"))
+    number: Mapped[int]
+    at: Mapped[dt.datetime]
+    person: Mapped[str] = mapped_column(String(32), ForeignKey("people.id"))
+    name: Mapped[str] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(30))
+    finding: Mapped[str] = mapped_column(String(300), default="")
+    text: Mapped[str] = mapped_column(Text, default="")
+    statement: Mapped[str] = mapped_column(Text, default="")
+    dossier_digest: Mapped[str] = mapped_column(String(64))
+    policy: Mapped[str] = mapped_column(String(100))
+    rules: Mapped[str] = mapped_column(String(100))
 
 
 def new_id() -> str:
@@ -268,6 +423,41 @@ def locked(file: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_UN)
 
 
+def hold(descriptor: int) -> None:
+    """Mark an unfinished file as being written, for as long as this process has it open; see `is_abandoned`."""
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def is_abandoned(file: Path) -> bool:
+    """Tell whether nobody writes an unfinished file any more: whoever did was killed, or never came to `hold` it.
+
+    Args:
+        file: a file that is held while it is written; one as young as `YOUNG_SECONDS` counts as being written.
+    """
+    try:
+        with file.open("rb") as opened:
+            if time.time() - os.fstat(opened.fileno()).st_mtime < YOUNG_SECONDS:
+                return False
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    except OSError:
+        return False
+
+
+def is_migrated(database: Database) -> bool:
+    """Tell whether the database has the tables of exactly this software's version.
+
+    Raises:
+        sqlalchemy.exc.SQLAlchemyError: the database does not answer.
+    """
+    from alembic.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
+    with resources.as_file(resources.files("sandbox.records")) as folder, database.engine.connect() as connection:
+        found = set(MigrationContext.configure(connection).get_current_heads())
+        return found == set(ScriptDirectory(str(folder / "migrations")).get_heads())
+
+
 def migrate(settings: Settings) -> None:
     """Bring the database to the newest version; processes that start together take turns.
 
@@ -284,6 +474,9 @@ def migrate(settings: Settings) -> None:
                 config = Config()
                 config.set_main_option("script_location", str(folder / "migrations").replace("%", "%%"))
                 config.attributes["connection"] = connection
+                if connection.dialect.name == "postgresql":
+                    # Processes on several machines share no lock file; let go of at the end of the transaction.
+                    connection.execute(text("SELECT pg_advisory_xact_lock(4142)"))
                 command.upgrade(config, "head")
         finally:
             engine.dispose()

@@ -31,15 +31,15 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from checks.declaration import Declaration
 from checks.evidence import Answers, Document, Evidence, digest_of
 from sandbox.errors import Broken
-from sandbox.records.database import locked, new_id, now, private_folder
+from sandbox.records import keyring
+from sandbox.records.database import hold, is_abandoned, locked, new_id, now, private_folder
+from sandbox.records.sealed_stream import PIECE, Opening, Sealing
 from sandbox.settings import Settings
 
 log = logging.getLogger(__name__)
 
 MAGIC = b"AIACT-EVIDENCE\n"
 VERSION = 1
-PIECE = 1024**2
-_TAG = 16
 _HEADER_LIMIT = 64 * 1024
 _JSON_LIMIT = 512 * 1024**2
 
@@ -86,79 +86,6 @@ def _path(digest: str, settings: Settings) -> Path:
 
 def _key_path(digest: str, key_id: str, settings: Settings) -> Path:
     return _keys(settings) / f"{digest}.{key_id}.key"
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
-    return prefix + struct.pack(">IB", number, last)
-
-
-class _Sealing(io.RawIOBase):
-    """A file that encrypts what is written to it, piece by piece."""
-
-    def __init__(self, out: BinaryIO, key: bytes, prefix: bytes, header: bytes) -> None:
-        super().__init__()
-        self._out, self._cipher, self._prefix, self._header = out, AESGCM(key), prefix, header
-        self._waiting = bytearray()
-        self._number = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, piece: object, /) -> int:
-        raw = memoryview(piece).cast("B")  # type: ignore[arg-type]  # any buffer
-        self._waiting += raw
-        while len(self._waiting) > PIECE:
-            self._put(bytes(self._waiting[:PIECE]), last=False)
-            del self._waiting[:PIECE]
-        return len(raw)
-
-    def _put(self, piece: bytes, *, last: bool) -> None:
-        self._out.write(self._cipher.encrypt(_nonce(self._prefix, self._number, last), piece, self._header))
-        self._number += 1
-
-    def finish(self) -> None:
-        """Write the last piece."""
-        self._put(bytes(self._waiting), last=True)
-
-
-class _Opening(io.RawIOBase):
-    """A file that decrypts what is read from it, piece by piece; what it gives is genuine."""
-
-    def __init__(self, source: BinaryIO, key: bytes, prefix: bytes, header: bytes) -> None:
-        super().__init__()
-        self._source, self._cipher, self._prefix, self._header = source, AESGCM(key), prefix, header
-        self._ready = memoryview(b"")
-        self._number = 0
-        self._next = source.read(PIECE + _TAG)
-        self._ended = False
-
-    def readable(self) -> bool:
-        return True
-
-    def _more(self) -> bool:
-        if self._ended:
-            return False
-        piece, self._next = self._next, self._source.read(PIECE + _TAG)
-        self._ended = not self._next
-        nonce = _nonce(self._prefix, self._number, self._ended)
-        self._ready = memoryview(self._cipher.decrypt(nonce, piece, self._header))
-        self._number += 1
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        while not self._ready and self._more():
-            pass
-        given = min(len(self._ready), len(buffer))
-        buffer[:given] = self._ready[:given]
-        self._ready = self._ready[given:]
-        return given
 
 
 class _Part(io.RawIOBase):
@@ -361,8 +288,9 @@ def store(evidence: Evidence, settings: Settings, *, today: dt.date | None = Non
     partial = path.with_suffix(f".{sealed.key_id}.partial")
     try:
         with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
+            hold(out.fileno())
             out.write(MAGIC + struct.pack("<I", len(header)) + header)
-            stream = _Sealing(out, key, prefix, header)
+            stream = Sealing(out, key, prefix, header)
             _write(evidence, stream)
             stream.finish()
             out.flush()
@@ -370,7 +298,7 @@ def store(evidence: Evidence, settings: Settings, *, today: dt.date | None = Non
         # Two assessments of the same submission seal the same evidence: file and key are exchanged together. The key is
         # there before the file that needs it; a crash in between leaves a key that opens nothing.
         with _exchanging(settings):
-            _write_private(_key_path(evidence.digest, sealed.key_id, settings), key)
+            keyring.keep(_key_path(evidence.digest, sealed.key_id, settings), key, settings)
             partial.rename(path)
             _remove_keys(evidence.digest, settings, but=sealed.key_id)
     finally:
@@ -413,14 +341,23 @@ def load(digest: str, settings: Settings, *, today: dt.date | None = None) -> Ev
                 sealed, header = _read_header(file)
                 if dt.date.fromisoformat(sealed.expires) < (today or now().date()):
                     return None
-                key = _key_path(digest, sealed.key_id, settings).read_bytes()
-            stream = io.BufferedReader(_Opening(file, key, bytes.fromhex(sealed.nonce), header), PIECE)
+                key = keyring.read(_key_path(digest, sealed.key_id, settings), settings)
+            stream = io.BufferedReader(Opening(file, key, bytes.fromhex(sealed.nonce), header), PIECE)
             evidence = _read(stream)
             if stream.read(1):
                 raise ValueError("something follows the last part")
     except FileNotFoundError:
         return None
-    except (InvalidTag, EOFError, KeyError, TypeError, ValueError, struct.error, pa.ArrowException) as error:
+    except (
+        keyring.NoMasterKey,
+        InvalidTag,
+        EOFError,
+        KeyError,
+        TypeError,
+        ValueError,
+        struct.error,
+        pa.ArrowException,
+    ) as error:
         raise _damaged(digest, repr(error)) from error
     if evidence.digest != digest or digest_of(evidence) != digest:
         raise _damaged(digest, "its facts do not have the digest it was asked for by")
@@ -437,12 +374,7 @@ def _remove_keys(digest: str, settings: Settings, *, but: str = "") -> bool:
     removed = False
     for key in _keys(settings).glob(f"{digest}.*.key"):
         if key != _key_path(digest, but, settings):
-            # Overwritten first: a file system that keeps blocks in place then keeps no key either.
-            with key.open("r+b") as file:
-                file.write(b"\0" * 32)
-                file.flush()
-                os.fsync(file.fileno())
-            key.unlink(missing_ok=True)
+            keyring.erase(key)
             removed = True
     return removed
 
@@ -471,6 +403,18 @@ def kept(settings: Settings) -> tuple[Sealed, ...]:
         except (ValueError, EOFError, TypeError, OSError) as error:
             log.error("%s is no sealed file: %r", path.name, error)
     return tuple(found)
+
+
+def remove_partial(settings: Settings) -> int:
+    """Remove what a process left that was killed while it sealed.
+
+    Returns:
+        How many files there were.
+    """
+    gone = [p for p in folder(settings).glob("*.partial") if is_abandoned(p)]
+    for partial in gone:
+        partial.unlink(missing_ok=True)
+    return len(gone)
 
 
 def expire(settings: Settings, today: dt.date | None = None) -> tuple[str, ...]:

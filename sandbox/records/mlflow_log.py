@@ -233,6 +233,10 @@ def drain(outbox: Outbox, settings: Settings, *, stop: threading.Event | None = 
         waiting = list(outbox.letters())
         if not waiting:
             return Drained()
+        for parent in {letter.folder.parent for letter in waiting}:
+            # Of a logger that was killed; there is no other one while the lock is held.
+            for left in parent.glob(".*.log"):
+                shutil.rmtree(left, ignore_errors=True)
         _prepare_environment()
         from mlflow import MlflowException
 

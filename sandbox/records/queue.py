@@ -6,7 +6,7 @@ A claim is a lease with a fencing token. Whoever lost its lease holds an old tok
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,11 +59,34 @@ class Waiting:
     cancel: bool
 
 
-def add(database: Database, *, submission_id: str, name: str, size: int, digest: str, actor: str) -> None:
-    """Put a received upload into the queue."""
+def add(
+    database: Database,
+    *,
+    submission_id: str,
+    name: str,
+    size: int,
+    digest: str,
+    actor: str,
+    organisation: str | None = None,
+    submitted_by: str | None = None,
+) -> None:
+    """Put a received upload into the queue.
+
+    Args:
+        organisation, submitted_by: whose it is, by id; None where the service has no accounts.
+    """
     with database.writing() as session:
         session.add(
-            Submission(id=submission_id, received=now(), name=name, bytes=size, digest=digest, state=State.QUEUED)
+            Submission(
+                id=submission_id,
+                received=now(),
+                name=name,
+                bytes=size,
+                digest=digest,
+                state=State.QUEUED,
+                organisation=organisation,
+                submitted_by=submitted_by,
+            )
         )
         session.flush()
         audit.record(
@@ -98,6 +121,8 @@ def claim(database: Database, *, worker: str, lease_seconds: float = LEASE_SECON
                 .where(Submission.state == State.QUEUED)
                 .order_by(Submission.received, Submission.id)
                 .limit(1)
+                # A database with row locks gives each claimer another row; SQLite's writers take turns anyway.
+                .with_for_update(skip_locked=True)
             ).first()
             if row is None:
                 return None
@@ -281,9 +306,11 @@ def requeue_expired(database: Database, *, actor: str, attempts: int = ATTEMPTS)
     again = given_up = 0
     with database.writing() as session:
         lost = session.execute(
-            select(Submission.id, Submission.token, Submission.attempt, Submission.cancel_requested).where(
-                Submission.state == State.RUNNING, Submission.lease_until < now()
-            )
+            select(Submission.id, Submission.token, Submission.attempt, Submission.cancel_requested)
+            .where(Submission.state == State.RUNNING, Submission.lease_until < now())
+            .order_by(Submission.id)
+            # Every row is held before the audit log is: whoever writes to one of them at this moment is left alone.
+            .with_for_update(skip_locked=True)
         ).all()
         for row in lost:
             claimed = Claim(submission_id=row.id, token=row.token, attempt=row.attempt)
@@ -314,10 +341,40 @@ def find(database: Database, submission_id: str) -> Submission | None:
         return session.get(Submission, submission_id)
 
 
-def newest(database: Database, *, limit: int = 100) -> Sequence[Submission]:
-    """List the newest submissions first."""
+def newest(
+    database: Database, *, limit: int = 100, organisations: Collection[str] | None = None
+) -> Sequence[Submission]:
+    """List the newest submissions first.
+
+    Args:
+        organisations: only what is theirs, by id; None for all there are.
+    """
+    statement = select(Submission).order_by(Submission.received.desc()).limit(limit)
+    if organisations is not None:
+        statement = statement.where(Submission.organisation.in_(organisations))
     with database.reading() as session:
-        return session.scalars(select(Submission).order_by(Submission.received.desc()).limit(limit)).all()
+        return session.scalars(statement).all()
+
+
+def versions_of(database: Database, submission: Submission, *, limit: int = 20) -> Sequence[Submission]:
+    """List the other finished submissions of the same system in the same organisation, the newest first."""
+    same = (
+        Submission.organisation.is_(None)
+        if submission.organisation is None
+        else Submission.organisation == submission.organisation
+    )
+    with database.reading() as session:
+        return session.scalars(
+            select(Submission)
+            .where(
+                same,
+                Submission.system == submission.system,
+                Submission.state == State.DONE,
+                Submission.id != submission.id,
+            )
+            .order_by(Submission.received.desc())
+            .limit(limit)
+        ).all()
 
 
 def waiting_before(database: Database, submission: Submission) -> int:

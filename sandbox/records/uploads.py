@@ -1,4 +1,6 @@
-"""Where uploads lie until they are assessed, and dossiers after that: received in a stream, hashed, never opened here.
+"""Where uploads lie until they are assessed, and dossiers after that: received in a stream, hashed, encrypted.
+
+Each upload has a key of its own; removing the key erases the upload. What is in an upload is never looked at here.
 
 Assumes of its caller: nothing of an upload is trusted; its file name is never part of a path.
 """
@@ -8,15 +10,30 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import secrets
 import shutil
+import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox.records.database import private_folder
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from sandbox.records import keyring
+from sandbox.records.database import hold, is_abandoned, private_folder
+from sandbox.records.sealed_stream import Opening, Sealing
 from sandbox.settings import Settings
 
 FIXED_TIME = (1980, 1, 1, 0, 0, 0)
 CHUNK = 1024**2
+MAGIC = b"AIACT-UPLOAD-1\n"
+_ID_BYTES, _PREFIX_BYTES = 16, 7
+
+
+class Damaged(Exception):
+    """An upload was changed or cut off after it was kept; names the submission."""
 
 
 class TooLarge(Exception):
@@ -38,12 +55,20 @@ def dossiers(settings: Settings) -> Path:
 
 
 def upload_path(settings: Settings, submission_id: str) -> Path:
-    """Give the path of an upload that was kept."""
-    return uploads(settings) / f"{submission_id}.zip"
+    """Give the path of an upload that was kept, encrypted."""
+    return uploads(settings) / f"{submission_id}.sealed"
+
+
+def _key_path(settings: Settings, submission_id: str) -> Path:
+    return private_folder(settings.state / "keys") / f"{submission_id}.upload"
+
+
+def _header(submission_id: str, prefix: bytes) -> bytes:
+    return MAGIC + bytes.fromhex(submission_id) + prefix
 
 
 class Receiving(io.RawIOBase):
-    """A file that an upload is written to: hashed on the way, limited, private, and gone unless `keep` is called.
+    """A file that an upload is written to: hashed and encrypted on the way, limited, and gone unless `keep` is called.
 
     Args:
         settings: state folder and largest size.
@@ -56,7 +81,15 @@ class Receiving(io.RawIOBase):
         self._partial = self._final.with_suffix(".partial")
         self._limit = settings.upload_bytes
         self._hash = hashlib.sha256()
-        self._file = os.fdopen(os.open(self._partial, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600), "w+b")
+        self._key_file = _key_path(settings, submission_id)
+        self._key, self._kept = AESGCM.generate_key(256), False
+        self._file = os.fdopen(os.open(self._partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
+        hold(self._file.fileno())
+        keyring.keep(self._key_file, self._key, settings)
+        prefix = secrets.token_bytes(_PREFIX_BYTES)
+        header = _header(submission_id, prefix)
+        self._file.write(header)
+        self._sealing = Sealing(self._file, self._key, prefix, header)
         self.submission_id = submission_id
         self.size = 0
 
@@ -80,26 +113,26 @@ class Receiving(io.RawIOBase):
         if self.size > self._limit:
             raise TooLarge(self._limit)
         self._hash.update(raw)
-        self._file.write(raw)
+        self._sealing.write(raw)
         return len(raw)
 
     def seekable(self) -> bool:
-        """Say that it can be read from its start; the web framework does so after the last piece."""
+        """Say that it can go to its start; the web framework asks for that after the last piece."""
         return True
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Move in the file."""
-        return self._file.seek(offset, whence)
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Read what was written."""
-        return self._file.read(size)
+        """Stay where it is: what was written is encrypted, and is not read back here."""
+        if (offset, whence) not in ((0, 0), (0, 2)):
+            raise io.UnsupportedOperation("an upload is only written, from its start to its end")
+        return self.size if whence else 0
 
     def keep(self) -> Path:
         """Keep the upload under its id: on disk before it has its name."""
+        self._sealing.finish()
         self._file.flush()
         os.fsync(self._file.fileno())
         self._partial.rename(self._final)
+        self._kept = True
         return self._final
 
     def close(self) -> None:
@@ -107,12 +140,79 @@ class Receiving(io.RawIOBase):
         if not self.closed:
             self._file.close()
             self._partial.unlink(missing_ok=True)
+            if not self._kept:
+                keyring.erase(self._key_file)
         super().close()
 
 
-def remove_upload(settings: Settings, submission_id: str) -> None:
-    """Remove an upload; one that is gone already is no error."""
+def read_upload(settings: Settings, submission_id: str) -> Iterator[bytes]:
+    """Read an upload piece by piece, as it was sent.
+
+    Raises:
+        FileNotFoundError: it was erased.
+        sandbox.records.keyring.NoMasterKey: its key cannot be unwrapped.
+        Damaged: it was changed or is not whole.
+    """
+    with upload_path(settings, submission_id).open("rb") as file:
+        key = keyring.read(_key_path(settings, submission_id), settings)
+        header = file.read(len(MAGIC) + _ID_BYTES + _PREFIX_BYTES)
+        prefix = header[-_PREFIX_BYTES:]
+        if header != _header(submission_id, prefix):
+            raise Damaged(submission_id)
+        try:
+            stream = io.BufferedReader(Opening(file, key, prefix, header), CHUNK)
+            while piece := stream.read(CHUNK):
+                yield piece
+        except InvalidTag as error:
+            raise Damaged(submission_id) from error
+
+
+@contextmanager
+def opened(settings: Settings, submission_id: str) -> Iterator[Path]:
+    """Give an upload as a file in the quarantine, which is gone when the block ends.
+
+    A process that is killed meanwhile leaves it in a folder that is named for it, and that is emptied with the rest of
+    the quarantine.
+
+    Raises:
+        FileNotFoundError, sandbox.records.keyring.NoMasterKey, Damaged: as `read_upload`.
+    """
+    quarantine = settings.state / "quarantine"
+    quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = Path(tempfile.mkdtemp(prefix=f"submission-{os.getpid()}-", dir=quarantine))
+    try:
+        file = folder / f"{submission_id}.zip"
+        with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
+            for piece in read_upload(settings, submission_id):
+                out.write(piece)
+        yield file
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_upload(settings: Settings, submission_id: str) -> bool:
+    """Erase an upload: its key first, then the file; one that is gone already is no error.
+
+    Returns:
+        Whether there was something to erase.
+    """
+    key = keyring.erase(_key_path(settings, submission_id))
+    there = upload_path(settings, submission_id).exists()
     upload_path(settings, submission_id).unlink(missing_ok=True)
+    return key or there
+
+
+def remove_partial(settings: Settings) -> int:
+    """Remove uploads whose receiving process was killed before it had them whole.
+
+    Returns:
+        How many there were.
+    """
+    gone = [p for p in uploads(settings).glob("*.partial") if is_abandoned(p)]
+    for partial in gone:
+        partial.unlink(missing_ok=True)
+        keyring.erase(_key_path(settings, partial.stem))
+    return len(gone)
 
 
 def zip_dossier(folder: Path, out: Path) -> None:

@@ -1,13 +1,49 @@
-"""A migrated database in the state folder of the test."""
+"""A migrated database of each kind: what works with the database is tested on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from sandbox.records.database import Database, migrate
 from sandbox.settings import Settings
+from tests.conftest import skip_or_fail
+from tests.make import postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The maintenance URL of a PostgreSQL server of this session."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    try:
+        with postgres.server() as url:
+            yield url
+    except FileNotFoundError as absent:
+        skip_or_fail(str(absent))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on both kinds of database, if it works with one at all."""
+    if "database" in metafunc.fixturenames or metafunc.module.__name__.endswith("test_database"):
+        metafunc.parametrize("kind", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture
+def kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database of this test."""
+    return str(getattr(request, "param", "sqlite"))
+
+
+@pytest.fixture
+def settings(request: pytest.FixtureRequest, settings: Settings, kind: str) -> Iterator[Settings]:
+    """The settings of the test, with a database of its own."""
+    if kind == "sqlite":
+        yield settings
+        return
+    with postgres.fresh(request.getfixturevalue("postgres_server")) as url:
+        yield replace(settings, database_url=url)
 
 
 @pytest.fixture

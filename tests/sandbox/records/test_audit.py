@@ -20,8 +20,11 @@ def _write(database: Database, lines: int) -> None:
 
 def _without_triggers(database: Database, *statements: str) -> None:
     with database.engine.execution_options(writes=True).begin() as connection:
-        for verb in ("update", "delete"):
-            connection.execute(text(f"DROP TRIGGER IF EXISTS audit_no_{verb}"))
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("DROP TRIGGER audit_no_change ON audit"))
+        else:
+            for verb in ("update", "delete"):
+                connection.execute(text(f"DROP TRIGGER audit_no_{verb}"))
         for statement in statements:
             connection.execute(text(statement))
 

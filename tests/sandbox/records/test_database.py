@@ -14,7 +14,8 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from sandbox.records.database import Base, Database, Submission, migrate, now
+from sandbox.records import queue
+from sandbox.records.database import Base, Database, State, Submission, migrate, now
 from sandbox.settings import Settings
 
 
@@ -54,6 +55,10 @@ def test_four_processes_migrate_a_fresh_database_together(settings: Settings) ->
 
 def test_the_state_is_private_and_sqlite_writes_ahead(database: Database, settings: Settings) -> None:
     assert stat.S_IMODE(settings.state.stat().st_mode) == 0o711
+    if settings.database_url:
+        # A server keeps its own files; none of them is here.
+        assert list(settings.state.glob("*.db")) == []
+        return
     for file in settings.state.glob("sandbox.db*"):
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     with database.engine.connect() as connection:
@@ -87,3 +92,22 @@ def test_an_exception_undoes_the_whole_transaction(database: Database) -> None:
         raise RuntimeError
     with database.reading() as session:
         assert session.get(Submission, "c" * 32) is None
+
+
+def test_a_row_that_another_transaction_holds_is_passed_over(database: Database, settings: Settings) -> None:
+    if not settings.database_url:
+        # Writers of SQLite take turns, so that no transaction ever sees a held row.
+        with database.writing() as session:
+            assert session.execute(text("SELECT 1")).scalar() == 1
+        return
+    for letter in "de":
+        with database.writing() as session:
+            session.add(
+                Submission(id=letter * 32, received=now(), name="x", bytes=1, digest="0" * 64, state=State.QUEUED)
+            )
+    with database.writing() as session:
+        session.execute(text("SELECT 1 FROM submissions WHERE id = :id FOR UPDATE"), {"id": "d" * 32})
+        claimed = queue.claim(database, worker="w")
+        assert claimed is not None
+        assert claimed.submission_id == "e" * 32
+        assert queue.claim(database, worker="w") is None
