@@ -43,7 +43,7 @@ VOLUME /var/lib/aiact-sandbox
 
 # No engine, and it opens no upload.
 FROM service AS web
-ENV AIACT_SANDBOX_LISTEN=0.0.0.0:8080 AIACT_SANDBOX_WORKER_BESIDE=0
+ENV AIACT_SANDBOX_LISTEN=0.0.0.0:8080 AIACT_SANDBOX_WORKER_BESIDE=0 AIACT_SANDBOX_ACCOUNTS=local
 EXPOSE 8080
 CMD ["aiact-sandbox", "serve"]
 

@@ -21,7 +21,9 @@ def main(names: list[str]) -> int:
     worst = 0
     for name in chosen:
         print(f"\n== {name}", flush=True)
-        worst = max(worst, importlib.import_module(f"benchmarks.{name}").main([n for n in names if n.startswith("-")]) or 0)
+        worst = max(
+            worst, importlib.import_module(f"benchmarks.{name}").main([n for n in names if n.startswith("-")]) or 0
+        )
     return worst
 
 

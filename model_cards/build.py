@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from checks.declaration import Route
@@ -14,7 +16,7 @@ from model_cards.material import Material, file_name
 from model_cards.sections import documentation, explanation, findings, isolation, law, method, summary, unmeasured
 from model_cards.words import Words
 
-NAV = ("contents", "skip", "other_language", "figures", "no_drawing", "page", "of", "on_page", "generated")
+NAV = ("contents", "skip", "other_language", "figures", "no_drawing", "page", "of", "on_page", "generated", "unfold")
 """Words of the document itself that exports need."""
 
 PARTS = (summary, findings, explanation, documentation, law, isolation, unmeasured, method)
@@ -118,21 +120,26 @@ def write(assessment: Assessment, folder: Path, languages: Sequence[str]) -> tup
         path.write_bytes(content)
         written.append(path)
 
-    for figure in assessment.figures:
-        keep(folder / "figures" / f"{file_name(figure.name)}.parquet", parquet(figure))
-    for lang in languages:
-        card = build(assessment, lang, siblings=languages)
-        keep(folder / f"model_card.{lang}.md", markdown.render(assessment, lang, card=card))
-        keep(folder / f"model_card.{lang}.html", html.render(assessment, lang, card=card))
-        keep(folder / f"model_card.{lang}.pdf", pdf.render(assessment, lang, card=card))
-        for picture in card.pictures():
-            if picture.svg:
-                keep(folder / "plots" / f"{file_name(picture.name)}.{lang}.svg", picture.svg.encode())
+    # The typesetter is a process of its own: it works on one language while the next is written here.
+    with ThreadPoolExecutor(max_workers=len(languages) or 1) as typesetters:
+        papers = {}
+        for lang in languages:
+            card = build(assessment, lang, siblings=languages)
+            papers[lang] = typesetters.submit(pdf.render, assessment, lang, card=card)
+            keep(folder / f"model_card.{lang}.md", markdown.render(assessment, lang, card=card))
+            keep(folder / f"model_card.{lang}.html", html.render(assessment, lang, card=card))
+            for picture in card.pictures():
+                if picture.svg:
+                    keep(folder / "plots" / f"{file_name(picture.name)}.{lang}.svg", picture.svg.encode())
+        for figure in assessment.figures:
+            keep(folder / "figures" / f"{file_name(figure.name)}.parquet", parquet(figure))
+        for lang, paper in papers.items():
+            keep(folder / f"model_card.{lang}.pdf", paper.result())
     return tuple(sorted(written))
 
 
 def parquet(figure: Figure) -> bytes:
-    """Write a figure's data as Parquet; the same figure gives the same bytes."""
+    """Write a figure's data as Parquet, its kind and parameters beside them; the same figure gives the same bytes."""
     # Arrow is slow to import and not needed for documents alone.
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -147,6 +154,8 @@ def parquet(figure: Figure) -> bytes:
             columns[name] = pa.array([None if v is None else float(v) for v in values], type=pa.float64())
         else:
             columns[name] = pa.array(list(values))
+    about = {"kind": figure.kind, "params": dict(figure.params), "row_level": figure.row_level}
     sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink, compression="zstd", version="2.6")
+    table = pa.table(columns, metadata={"figure": json.dumps(about, ensure_ascii=False, sort_keys=True)})
+    pq.write_table(table, sink, compression="zstd", version="2.6")
     return sink.getvalue()

@@ -147,12 +147,15 @@ class Table:
         caption: what the table shows; never empty.
         columns, rows: as many cells in each row as columns.
         note: what must be read beside it.
+        under_its_title: whether it stands right under a heading that says what it shows; its caption is then for those
+            alone who do not see the page.
     """
 
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     note: Line = ()
+    under_its_title: bool = False
 
     def __post_init__(self) -> None:
         """Hold every row to the number of columns."""
@@ -171,7 +174,9 @@ class Picture:
         alternative: the same in words, for who cannot see it.
         svg: the drawing; empty where it could not be drawn, and then the table is shown in its place.
         figures: the figures as a table.
-        repeated: whether the same section says these figures already; a paged document leaves the table out.
+        repeated: whether a paged document leaves the table out: the same section says these figures already, or they
+            are the data of each point.
+        under_its_title: as of a table.
     """
 
     name: str
@@ -180,6 +185,7 @@ class Picture:
     svg: str
     figures: Table
     repeated: bool = False
+    under_its_title: bool = False
 
     def __post_init__(self) -> None:
         """Make hidden characters visible."""
@@ -250,6 +256,7 @@ class Section:
         blocks: what it holds, before its own parts.
         sections: its parts.
         on_a_new_page: whether a paged document starts a page with it.
+        folded: whether a screen shows its heading alone until it is asked for: details that few readers need.
     """
 
     id: str
@@ -258,6 +265,7 @@ class Section:
     blocks: tuple[Block, ...] = ()
     sections: tuple[Section, ...] = ()
     on_a_new_page: bool = False
+    folded: bool = False
 
     def __post_init__(self) -> None:
         """Make hidden characters visible."""

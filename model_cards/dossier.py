@@ -15,8 +15,9 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from checks.ai_act.contradictions import Observed, contradictions
+from checks.ai_act.contradictions import contradictions, observe
 from checks.ai_act.coverage import cover, law_of
+from checks.ai_act.observing import ages_of, dates_of, groups_of
 from checks.ai_act.risk import Risk
 from checks.declaration import Declaration, Route
 from checks.evidence import Evidence
@@ -137,8 +138,11 @@ class Dossier(Fact):
         return next((f for f in self.findings if f.check == check and f.attribute == attribute), None)
 
     def to_json(self) -> bytes:
-        """Write the dossier as canonical JSON: the same dossier gives the same bytes."""
-        return canonical(self.as_dict())
+        """Write the dossier as JSON in its own order: the same dossier gives the same bytes, read again or not.
+
+        The order of columns and of a provider's limits is part of what was stated, so keys are not sorted.
+        """
+        return canonical(self.as_dict(), is_sorted=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Give the dossier as JSON types, with `system` beside `declaration` as the contract has it."""
@@ -245,9 +249,14 @@ class Assessment(Fact):
     figures: tuple[Figure, ...] = ()
 
 
-def canonical(value: Any) -> bytes:
-    """Write JSON types as UTF-8 JSON with sorted keys, two spaces, a final line feed and no NaN."""
-    return (json.dumps(value, ensure_ascii=False, sort_keys=True, indent=2, allow_nan=False) + "\n").encode()
+def canonical(value: Any, *, is_sorted: bool = True) -> bytes:
+    """Write JSON types as UTF-8 JSON with two spaces, a final line feed and no NaN.
+
+    Args:
+        value: JSON types.
+        is_sorted: keys in the order of the alphabet; else in the order they have.
+    """
+    return (json.dumps(value, ensure_ascii=False, sort_keys=is_sorted, indent=2, allow_nan=False) + "\n").encode()
 
 
 def json_schema() -> dict[str, Any]:
@@ -298,8 +307,10 @@ def compose(
     )
     figures = tuple(figure for j in judged for figure in j.figures)
     named = columns_of(evidence) if columns is None else columns
-    observed = contradictions(evidence.declaration, Observed(columns=named))
-    risk = risk.model_copy(update={"contradictions": observed})
+    seen = observe(
+        findings, columns=named, dates=dates_of(evidence), ages=ages_of(evidence), groups=groups_of(evidence)
+    )
+    risk = risk.model_copy(update={"contradictions": contradictions(evidence.declaration, seen)})
     dossier = Dossier(
         submission=SubmissionFacts(
             digest=evidence.submission_digest,

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 ROWS_SHOWN = 40
 """Rows of a figure's table that a document shows; the complete data are beside it as Parquet."""
 
+LONG_TABLE = 12
+"""Rows of a figure's table above which paper shows the plot alone; the data are beside the document."""
+
 TONES: Mapping[Outcome, Tone] = {
     Outcome.FAIL: Tone.BEYOND,
     Outcome.INCONCLUSIVE: Tone.UNDECIDED,
@@ -91,7 +94,7 @@ class Material:
         found = (self.figure(name) for name in finding.figures)
         title = self.words.finding_title(finding)
         return tuple(
-            self.picture(figure, title, repeated=bool(finding.groups) and not figure.row_level)
+            self.picture(figure, title, repeated=bool(finding.groups) or _is_long(figure))
             for figure in found
             if figure is not None
         )
@@ -159,6 +162,10 @@ def file_name(name: str) -> str:
     """Make a file name of a figure's name: what is neither a letter, a digit, a dot, `-` nor `_` becomes its number."""
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else f"~{ord(c):x}~" for c in name)
     return kept.lstrip(".") or "figure"
+
+
+def _is_long(figure: Figure) -> bool:
+    return any(len(column) > LONG_TABLE for column in figure.columns.values())
 
 
 def _is_numeric(values: tuple[Scalar, ...]) -> bool:

@@ -22,6 +22,10 @@ from checks.finding import AppliedLimit, Finding, Measure, Outcome, Reason, Scal
 _SMALLEST: Final = Decimal("0.00001")
 _NBSP: Final = "\u00a0"
 _SLOT: Final = re.compile(r"\{([a-z_]+)\}")
+_DIFFERENCES: Final = frozenset(("difference", "gap", "gain", "shortfall", "lost", "change"))
+"""Parts of names of measures that are one share less another, which is said in percentage points."""
+_DIFFERENCES_BY_CHECK: Final = frozenset(("accuracy.claims",))
+"""Checks of which every measure is a difference, under the name of what was claimed."""
 _GAP: Final = re.compile(r"[ \n]+")
 
 
@@ -206,6 +210,12 @@ class Words:
         word = self.find(f"outcomes.units.{key}")
         return f"{text}{_NBSP}{word}" if word else text
 
+    def said(self, check: str, measure: Measure) -> Measure:
+        """Give a measure under a name that says its unit rightly: some bear that of what they are set against."""
+        if check in _DIFFERENCES_BY_CHECK and measure.unit == "share":
+            return measure.model_copy(update={"name": "difference"})
+        return measure
+
     def interval(self, measure: Measure) -> str:
         """Write a measure's interval without its value, as in `17.9 to 21.0`; a dash where there is none."""
         if measure.low is None or measure.high is None:
@@ -369,6 +379,7 @@ class Words:
                 )
                 continue
             what = self.measure_name(finding.check, name)
+            measure = self.said(finding.check, measure)
             parts = {"title": title, "measure": _inside_a_sentence(what), "origin": self.origin(applied, short=short)}
             parts["limit"] = self.limit(applied, measure)
             if measure.value is None:
@@ -437,10 +448,14 @@ class Words:
         """Give a question of the questionnaire, or the fact of the profile that goes by that id."""
         if question.startswith("profile."):
             return self(f"card.profile.{question.removeprefix('profile.')}")
+        if question.startswith("stated."):
+            return self(f"law.{question}")
         return self(f"questions.questions.{question}.text")
 
     def answer(self, question: str, option: str) -> str:
-        """Give an answer to a question in words."""
+        """Give an answer to a question in words; what was stated elsewhere is its own words."""
+        if question.startswith("stated."):
+            return option
         own = self.find(f"questions.questions.{question}.options.{option}")
         return own or self(f"questions.common.{option}")
 
@@ -483,4 +498,4 @@ def _inside_a_sentence(name: str) -> str:
 
 
 def _is_difference(name: str) -> bool:
-    return not {"difference", "gap"}.isdisjoint(name.split("_"))
+    return not _DIFFERENCES.isdisjoint(name.split("_"))

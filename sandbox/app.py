@@ -41,24 +41,47 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     Args:
         settings: of the operator; from the environment where not given.
+
+    Raises:
+        ValueError: `accounts` is not a setting there is, or others could reach a service without accounts.
     """
     from sandbox.api import v1
+    from sandbox.web import account_pages, health, identity, question_pages, review_pages
 
     settings = settings or Settings.from_environment()
+    _refuse_to_stand_open(settings)
     app = Flask("sandbox.web")
     database = Database(settings)
     app.extensions["aiact_sandbox"] = Service(settings=settings, database=database, streams=Streams(database))
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     security.secure(app, settings)
     receiving.receive_in(app)
+    identity.guard_in(app)
     app.url_map.converters["lang"] = pages.LanguageConverter
     app.register_blueprint(pages.blueprint)
+    app.register_blueprint(account_pages.blueprint)
+    app.register_blueprint(question_pages.blueprint)
+    app.register_blueprint(review_pages.blueprint)
     app.register_blueprint(v1.blueprint)
+    app.register_blueprint(health.blueprint)
     app.register_error_handler(SandboxError, _on_sandbox_error)
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(TooLarge, lambda _error: _answer(413, "too_large"))
     app.register_error_handler(500, _on_fault)
     return app
+
+
+def _refuse_to_stand_open(settings: Settings) -> None:
+    from sandbox.web.identity import ACCOUNTS
+
+    if settings.accounts not in ACCOUNTS:
+        raise ValueError(f"accounts must be one of {', '.join(ACCOUNTS)}, not {settings.accounts!r}")
+    host, _, _ = settings.listen.rpartition(":")
+    if settings.accounts == "off" and not security.is_this_machine(host):
+        raise ValueError(
+            f"without accounts the service listens on this machine alone, not on {host}: set "
+            "AIACT_SANDBOX_ACCOUNTS=local and make a first person with `aiact-sandbox admin create-user`"
+        )
 
 
 def _on_sandbox_error(error: SandboxError) -> BaseResponse:
@@ -67,7 +90,7 @@ def _on_sandbox_error(error: SandboxError) -> BaseResponse:
         case Refused():
             return _answer(422, "refused", detail=str(error), problems=error.problems)
         case NotAllowed():
-            return _answer(404 if error.hidden else 403, "not_found" if error.hidden else "forbidden")
+            return _answer(404 if error.hidden else 403, "not_found" if error.hidden else "not_allowed")
         case CellUnavailable():
             return _answer(503, "unavailable", detail=str(error))
         case Broken():
@@ -76,7 +99,16 @@ def _on_sandbox_error(error: SandboxError) -> BaseResponse:
             return _on_fault(error)
 
 
-_CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 405: "method", 413: "too_large", 415: "media_type"}
+_CODES = {
+    400: "bad_request",
+    401: "unauthenticated",
+    403: "forbidden",
+    404: "not_found",
+    405: "method",
+    413: "too_large",
+    415: "media_type",
+    429: "too_often",
+}
 
 
 def _on_http_error(error: HTTPException) -> BaseResponse:
@@ -88,6 +120,10 @@ def _on_http_error(error: HTTPException) -> BaseResponse:
     code = "expired" if error.description == "csrf" else _CODES.get(status, "bad_request")
     ours = error.description if status == 422 else None
     answer = _answer(status, code, detail=ours)
+    if status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    if status == 429:
+        answer.headers["Retry-After"] = "300"
     if status == 405 and getattr(error, "valid_methods", None):
         answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]  # of 405 alone
     return answer

@@ -123,6 +123,6 @@ def read_dossier(source: Path) -> tuple[Dossier, Run]:
             raise Refused(Problem(field=name, code="dossier.missing", message=message)) from gone
     try:
         return Dossier.from_json(texts["dossier.json"]), Run.from_json(texts["run.json"])
-    except ValueError as wrong:
+    except (ValueError, TypeError, AttributeError) as wrong:
         message = f"this is not a dossier of schema 1: {str(wrong).splitlines()[0]}"
         raise Refused(Problem(field="dossier.json", code="dossier.unreadable", message=message)) from wrong

@@ -22,11 +22,15 @@ from sandbox.errors import CellUnavailable, ModelFault
 from sandbox.intake import Bundle
 from sandbox.isolation.choose import choose
 from sandbox.isolation.conversation import Conversation, setup_for
-from sandbox.isolation.interface import Attempt, CellFiles, Chosen, Limits, Receipt, RunningCell
+from sandbox.isolation.interface import Attempt, Chosen, Limits, Receipt, RunningCell
+from sandbox.isolation.pool import Pool
 from sandbox.isolation.receipt import require, write_receipt
 from sandbox.isolation.spread import Spread, cells_for
 from sandbox.settings import Settings
 from sandbox.stages import Cancelled, Watch
+
+WARMED = ("pickle", "skops")
+"""Formats whose models need the libraries that a cell can import before its model is there."""
 
 
 class Respondent(Protocol):
@@ -74,6 +78,7 @@ class InCell:
     chosen: Chosen
     limits: Limits
     attempts: tuple[Attempt, ...]
+    pool: Pool
     recorded: Recorded | None = None
     fault: Mapping[str, Any] | None = None
     receipt: ReceiptFacts | None = None
@@ -109,9 +114,8 @@ class InCell:
             self.bundle.model_format or "",
             f"/c/model/{model.name}",
         )
-        files = CellFiles(entry="serve", model=model)
         with ThreadPoolExecutor(count) as at_once:
-            opening = [at_once.submit(self.chosen.isolation.open, files, self.limits) for _ in range(count)]
+            opening = [at_once.submit(self.pool.take, model) for _ in range(count)]
         failed = [why for one in opening if (why := one.exception()) is not None]
         if failed:
             for one in opening:
@@ -260,10 +264,14 @@ def respondent(
         return
     if isinstance(chosen, CellUnavailable):
         raise chosen
-    with watch.stage("prove"):
-        attempts = tuple(chosen.isolation.prove(limits))
-    require(chosen.isolation, attempts)
-    yield InCell(bundle=bundle, table=table, chosen=chosen, limits=limits, attempts=attempts)
+    with Pool(chosen.isolation, limits) as pool:
+        if bundle.model_format in WARMED:
+            # While the wall is proved and the questions are planned; a model enters only after both.
+            pool.fill(2)
+        with watch.stage("prove"):
+            attempts = tuple(chosen.isolation.prove(limits))
+        require(chosen.isolation, attempts)
+        yield InCell(bundle=bundle, table=table, chosen=chosen, limits=limits, attempts=attempts, pool=pool)
 
 
 def wall_or_why_not(name: str, settings: Settings) -> Chosen | CellUnavailable:

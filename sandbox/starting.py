@@ -1,7 +1,8 @@
 """Writes the start of a submission: a commented `submission.yaml` with what can be guessed from a model and its data.
 
-Every guess is marked GUESS and every line that a person must fill in is marked EDIT; nothing of the law is answered for
-them. A guess is never silent: what it was guessed from stands beside it.
+Every guess is marked GUESS and every line that a person must fill in is marked EDIT. Nothing of the law is answered for
+them, but where they name a sector, answers that are likely there stand as lines marked EXAMPLE, to be looked at one by
+one. A guess is never silent: what it was guessed from stands beside it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import resources
 from pathlib import Path
 
 import pyarrow as pa
 import yaml
+from pydantic import BaseModel, ConfigDict
 
+from checks.declaration import Answer, ProviderLimit
 from sandbox.cell.frames import As, Type
 from sandbox.errors import Refused
 from sandbox.intake.bundle import TABLE_FORMATS
@@ -46,70 +50,53 @@ _MOST_CLASSES = 20
 _COMMENT_AT = 36
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sector:
-    """What is usual in a sector: words to start from, never an answer of law.
+class Sector(BaseModel):
+    """What is usual in a sector: examples to start from, never an answer of law.
 
     Args:
-        name: an example of a system's name.
-        purpose: an example of an intended purpose.
-        route: the part of the file that is not commented out where no data are given: model, predictions or documents.
-        public_body: whether the usual provider or deployer is one.
-        questions: questions of the questionnaire that matter here beside the general ones.
+        name, purpose: an example of a system.
+        country, size, roles, public_body: of the usual provider.
+        task, classes, favourable, decision, columns, bands, sampling: what a table of answers usually holds; `columns`
+            gives the role of each beside the decision. Without a decision there is no example of a table.
+        groups: why it is compared by that column.
+        limits: examples of limits of one's own, each with its reason.
+        answers: likely answers of the questionnaire.
         hints: lines of comment.
+        outline: headings of the documentation.
+        steps: the next three.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = "My system"
     purpose: str = "What the system is for, who uses it, and on whom it is used."
-    route: str = "model"
+    country: str | None = None
+    size: str | None = None
+    roles: tuple[str, ...] = ("provider",)
     public_body: bool = False
-    questions: tuple[str, ...] = ()
+    task: str = "binary"
+    classes: tuple[str, ...] = ()
+    favourable: str | None = None
+    decision: str | None = None
+    columns: dict[str, str] = {}
+    bands: dict[str, str] = {}
+    sampling: str = "all"
+    groups: dict[str, str] = {}
+    limits: dict[str, ProviderLimit] = {}
+    answers: dict[str, Answer] = {}
     hints: tuple[str, ...] = ()
+    outline: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
-SECTORS: Mapping[str, Sector] = {
-    "credit": Sector(
-        name="Loan check",
-        purpose="Advises a clerk whether a loan can be granted to a person.",
-        questions=("credit_use", "profiling", "decision_influence"),
-        hints=(
-            "Labels exist only for loans that were granted? Then write sampling: accepted_only.",
-            "Groups that are usual here: sex, age (in bands), nationality.",
-        ),
-    ),
-    "benefits": Sector(
-        name="Benefit check",
-        purpose="Selects benefit files that a case worker looks at more closely.",
-        route="predictions",
-        public_body=True,
-        questions=("benefits_use", "profiling", "decision_influence", "citizen_effect"),
-        hints=(
-            "Being selected is the bad outcome for the person: favourable is the class that is not selected.",
-            "Labels exist only for files that were looked at? Then write sampling: flagged_only.",
-            "publication.yaml holds what the Dutch algorithm register asks.",
-        ),
-    ),
-    "letters": Sector(
-        name="Letter drafts",
-        purpose="Drafts letters that a clerk reads, corrects and sends.",
-        route="documents",
-        questions=("gpai", "interacts", "generates", "generates_exception", "public_text"),
-        hints=("Without a table of answers there is nothing to measure: risk class and documents are assessed.",),
-    ),
-    "maintenance": Sector(
-        name="Pump maintenance",
-        purpose="Estimates the days until a pump needs maintenance.",
-        questions=("infrastructure_use", "product_acts"),
-        hints=("No person is assessed: leave out the groups, and use task: regression with output: value.",),
-    ),
-    "imaging": Sector(
-        name="Scan reader",
-        purpose="Points a radiologist to places on a scan that may need a closer look.",
-        route="predictions",
-        questions=("product_acts", "product_part", "product_assessment", "emergency_use"),
-        hints=("Images stay with you: supply one row per image with the label, the decision and the groups.",),
-    ),
-}
+def _sectors() -> Mapping[str, Sector]:
+    text = resources.files("sandbox").joinpath("sectors.yaml").read_text(encoding="utf-8")
+    return {name: Sector.model_validate(given) for name, given in yaml.safe_load(text).items()}
+
+
+SECTORS: Mapping[str, Sector] = _sectors()
+TABLE = "predictions.csv"
+DOCUMENTATION = "technical_documentation.md"
 _GENERAL_QUESTIONS = (
     *("exclusion", "how_it_works", "gpai", "practices", "product_acts", "areas"),
     *("interacts", "generates", "personal_data", "persons_decision"),
@@ -125,6 +112,7 @@ licence:
 personal_data:     # yes, no, special
 lawful_basis:      # of using them here
 cleaning:          # what was changed or left out
+known_gaps:        # who or what is missing, and why
 """
 
 
@@ -192,7 +180,8 @@ def start(
     """Write the start of a submission into a folder.
 
     Args:
-        folder: made where it is not there; it must not hold a submission yet.
+        folder: made where it is not there; it must not hold a submission yet. Where it holds `predictions.csv` already
+            and a sector is named, the parts on that table are written as usual there; else they stand as comments.
         sector: one of `SECTORS`, for words to start from.
         from_model: a model file or folder; it is copied in, and its format is looked at in a process of its own.
         from_data: a CSV or Parquet table; it is copied in, and read in a process of its own.
@@ -220,16 +209,20 @@ def start(
             _copy_in(path, folder)
     guess = guess_roles(seen)
     files = {
-        MANIFEST: _submission(words, sector, from_model, format_, from_data, seen, guess),
+        MANIFEST: _submission(
+            words, sector, from_model, format_, from_data, seen, guess, is_table_there=(folder / TABLE).is_file()
+        ),
         "answers.yaml": _answers(words),
         "datasheet.yaml": _DATASHEET,
     }
+    if words.outline:
+        files[DOCUMENTATION] = _outline(words)
     if from_model is not None and seen:
         files["inputs.yaml"] = _inputs(seen, guess)
     for name, text in files.items():
         if not (folder / name).exists():
             (folder / name).write_text(text, encoding="utf-8")
-    return _next_steps(folder)
+    return _next_steps(folder, words)
 
 
 def _copy_in(path: Path, folder: Path) -> None:
@@ -354,7 +347,11 @@ def _submission(
     data: Path | None,
     seen: Sequence[Seen],
     guess: Guess,
+    *,
+    is_table_there: bool,
 ) -> str:
+    as_example = is_table_there and model is None and data is None and words.decision is not None
+    hidden = "" if as_example else "# "
     lines = [
         "# A submission to the AI Act sandbox. Lines marked EDIT are for you to fill in; those marked GUESS were",
         "# guessed from your files: look at each. Everything is read as text first: `NO` is Norway, dates stay dates.",
@@ -367,9 +364,9 @@ def _submission(
         "  provider:",
         '    name: "My organisation"\t# EDIT',
         "    # contact: ai@example.org",
-        "    # country: NL\t# two letters",
-        "    # size: small\t# micro small medium small_mid_cap large",
-        "  roles: [provider]\t# deployer importer distributor authorised_representative ...",
+        f"    {hidden}country: {words.country or 'NL'}\t# two letters",
+        f"    {hidden}size: {words.size or 'small'}\t# micro small medium small_mid_cap large",
+        f"  roles: [{', '.join(words.roles)}]\t# deployer importer distributor authorised_representative ...",
         f"  public_body: {'true ' if words.public_body else 'false'}\t# EDIT",
         f"  intended_purpose: {_quoted(words.purpose)}\t# EDIT",
     ]
@@ -386,16 +383,20 @@ def _submission(
         lines += _data_lines(data, seen, guess, active=model is not None or with_predictions)
     elif model is not None:
         lines += ["", "# EDIT: name your evaluation data and their columns.", *_example_data("", guess.task)]
+    elif as_example:
+        lines += ["", *sector_table(words)]
     else:
         lines += _example_sections(words)
     lines += [
         "",
         "answers: answers.yaml\t# the AI Act questionnaire; EDIT that file",
-        "# documents: [technical_documentation.md, instructions_for_use.md]",
+        f"documents: [{DOCUMENTATION}]\t# EDIT: its headings are an outline"
+        if words.outline
+        else f"# documents: [{DOCUMENTATION}, instructions_for_use.md]",
         "# publication: publication.yaml\t# what an algorithm register asks",
         "# claims: {accuracy: 0.87}\t# what you say the system reaches; compared with what is measured",
-        "# limits:                            # your own, each with a reason; record them before you look",
-        "#   fairness.selection_rate.ratio: {at_least: 0.8, reason: why this limit fits this system}",
+        f"{hidden}limits:\t# your own, each with a reason; record them before you look",
+        *(f"{hidden}  {line}" for line in _limits(words)),
     ]
     if sector is not None:
         lines.insert(3, f"# Started for the sector: {sector}.")
@@ -481,20 +482,64 @@ def _data_lines(data: Path, seen: Sequence[Seen], guess: Guess, *, active: bool)
 
 
 def _example_sections(words: Sector) -> list[str]:
+    intro = "# Take the `#` away where you have a model or predictions, and data; documents alone are assessed too."
+    if words.decision is not None:
+        return ["", intro, *(f"# {line}" for line in sector_table(words))]
     model = [
         "model:",
         "  file: model.skops\t# .skops .onnx .ubj .json .txt .pkl, or an MLflow folder",
         "  output: probability\t# decision probability score value label",
         '  score_of: "yes"\t# whose probability it is',
     ]
-    predictions = [
-        "predictions:                         # instead of model: nothing of it is uploaded",
-        "  file: predictions.csv",
-        "  decision: decision\t# the column with the decisions",
+    return ["", intro, *(f"# {line}" for line in model), *_example_data("# ", "binary")]
+
+
+def sector_table(words: Sector) -> list[str]:
+    """Write the parts of a submission on predictions and data as they usually are in a sector.
+
+    Args:
+        words: a sector with a decision.
+
+    Returns:
+        Lines; comments stand after a tab.
+    """
+    lines = [
+        "predictions:\t# instead of model: nothing of it is uploaded",
+        f"  file: {TABLE}\t# one row per case",
+        f"  decision: {words.decision}\t# the column with what the system said",
+        "data:",
+        f"  task: {words.task}\t# binary multiclass regression",
     ]
-    chosen = {"model": model, "predictions": predictions, "documents": []}[words.route]
-    intro = "# Take the `#` away where you have a model or predictions, and data; documents alone are assessed too."
-    return ["", intro, *(f"# {line}" for line in chosen), *_example_data("# ", "binary")]
+    if words.classes:
+        lines.append(f"  classes: [{', '.join(_quoted(c) for c in words.classes)}]\t# EDIT: as they stand in the file")
+    if words.favourable is not None:
+        lines.append(f"  favourable: {_quoted(words.favourable)}\t# EDIT: the good outcome for the person")
+    lines += [
+        f"  sampling: {words.sampling}\t# whom labels exist for: all accepted_only flagged_only other",
+        "  datasheet: datasheet.yaml",
+        "  columns:",
+    ]
+    for name, role in words.columns.items():
+        why = words.groups.get(name)
+        lines.append(f"    {_plain(name)}: {role}" + (f"\t# {why}" if why else ""))
+    if words.bands:
+        lines += ["  bands:", *(f"    {_plain(name)}: {bands}" for name, bands in words.bands.items())]
+    return lines
+
+
+def _limits(words: Sector) -> list[str]:
+    if not words.limits:
+        return ["fairness.selection_rate.ratio: {at_least: 0.8, reason: why this limit fits this system}"]
+    made = []
+    for code, limit in words.limits.items():
+        bounds = [f"{n}: {v:g}" for n in ("at_least", "at_most") if (v := getattr(limit, n)) is not None]
+        made.append(f"{code}: {{{', '.join(bounds)}, reason: {_quoted(limit.reason)}}}")
+    return made
+
+
+def _outline(words: Sector) -> str:
+    sections = "\n".join(f"## {heading}\n\nTo be completed.\n" for heading in words.outline)
+    return f"# Technical documentation: {words.name}\n\n{sections}"
 
 
 def _example_data(before: str, task: str) -> list[str]:
@@ -516,21 +561,34 @@ def _example_data(before: str, task: str) -> list[str]:
 def _answers(words: Sector) -> str:
     from checks.ai_act import rules
 
-    questions = {q.id: q for q in rules.load().questions}
-    wanted = dict.fromkeys((*_GENERAL_QUESTIONS, *words.questions))
+    questions = rules.load().questions
+    known = {q.id for q in questions}
+    asked = {*_GENERAL_QUESTIONS, *words.answers}
     lines = [
         "# The AI Act questionnaire. `aiact-sandbox questions` prints all questions with their words.",
         "# What you leave at unknown stays undecided, and is never counted as no.",
     ]
-    for name in wanted:
-        question = questions.get(name)
-        options = [o.id for o in question.options] if question is not None else []
-        if question is None or "unknown" not in options:
+    if words.answers:
+        lines.append(
+            "# Lines marked EXAMPLE hold what is likely in this sector, not what is so of your system: look at each."
+        )
+    for question in questions:
+        options = [o.id for o in question.options]
+        if question.id not in asked or "unknown" not in options:
             continue
         several = question.kind == "multi"
-        given, how = ("[unknown]", "several of") if several else ("unknown", "one of")
-        lines.append(f"{name}: {given}\t# {how}: {', '.join(options)}")
+        how = "several of" if several else "one of"
+        given = words.answers.get(question.id, ("unknown",) if several else "unknown")
+        written = f"[{', '.join(given)}]" if not isinstance(given, str) else _answer(given)
+        mark = "EXAMPLE, " if question.id in words.answers else ""
+        lines.append(f"{question.id}: {written}\t# {mark}{how}: {', '.join(options)}")
+    assert asked <= known
     return _aligned(lines)
+
+
+def _answer(given: str) -> str:
+    """Write an answer so that a reader of YAML does not take it for a truth value."""
+    return _quoted(given) if given in ("yes", "no") else given
 
 
 def _inputs(seen: Sequence[Seen], guess: Guess) -> str:
@@ -553,7 +611,13 @@ def _inputs(seen: Sequence[Seen], guess: Guess) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _next_steps(folder: Path) -> str:
+def _next_steps(folder: Path, words: Sector) -> str:
+    if words.steps:
+        of_sector = "\n".join(f"{n}. {step}" for n, step in enumerate(words.steps, 1))
+        return (
+            f"{of_sector}\nThen fill in {folder / MANIFEST} and {folder / 'answers.yaml'} (lines marked EDIT, GUESS "
+            f"and EXAMPLE), and run: aiact-sandbox assess {folder} --out {folder}-dossier"
+        )
     return (
         f"1. Open {folder / MANIFEST}: fill in the lines marked EDIT, and look at those marked GUESS.\n"
         f"2. Answer {folder / 'answers.yaml'} as far as you can (`aiact-sandbox questions` has them all in words).\n"

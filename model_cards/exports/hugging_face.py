@@ -63,7 +63,8 @@ def front_matter(assessment: Assessment, lang: str) -> str:
     Args:
         lang: of the card; the model index's names are in it.
     """
-    text = yaml.safe_dump(metadata(assessment, lang), allow_unicode=True, sort_keys=False, width=120)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text = yaml.dump(metadata(assessment, lang), Dumper=dumper, allow_unicode=True, sort_keys=False, width=120)
     return f"---\n{text}---\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from checks.finding import Finding, Item
-from model_cards.card import Block, Cell, Column, Line, Paragraph, Section, Table, Tone, line, link, quiet
+from model_cards.card import Block, Cell, Column, Line, Paragraph, Section, Table, Tone, line, link, quiet, strong
 from model_cards.material import Material
 from model_cards.sections.findings import one, with_result
 
@@ -30,12 +30,13 @@ def section(material: Material) -> Section:
         title=words("card.section.documentation"),
         blocks=tuple(blocks),
         sections=tuple(_with_items(material, finding) for finding in findings),
-        on_a_new_page=True,
     )
 
 
 def _with_items(material: Material, finding: Finding) -> Section:
     words = material.words
+    # What was not found has no passage to show: it is told in one sentence, and the table stays short.
+    held = [item for item in finding.items if item.state != "not_found"]
     table = Table(
         caption=words("card.documentation.items", title=words.finding_title(finding)),
         columns=(
@@ -52,10 +53,16 @@ def _with_items(material: Material, finding: Finding) -> Section:
                 ),
                 Cell(line=_passage(material, item), detail=_where(item)),
             )
-            for item in finding.items
+            for item in held
         ),
+        under_its_title=True,
     )
-    return one(material, finding, drawn=(table,) if finding.items else ())
+    drawn: list[Block] = [table] if held else []
+    absent = [words.item(item.id, finding.check) for item in finding.items if item not in held]
+    if absent:
+        state = words.state("not_found", finding.check)
+        drawn.append(Paragraph(line=line(strong(f"{state} ({words.whole(len(absent))}): "), f"{'; '.join(absent)}.")))
+    return one(material, finding, drawn=drawn)
 
 
 def _passage(material: Material, item: Item) -> Line:

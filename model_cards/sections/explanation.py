@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from checks.finding import Figure, Finding, Scalar
 from model_cards.card import (
     Block,
@@ -20,6 +23,8 @@ from model_cards.card import (
 from model_cards.dossier import Explanation
 from model_cards.material import Material
 from model_cards.sections.findings import one, with_result
+
+_DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,15}")
 
 FEATURES_TOLD = 3
 """Features named in the sentence on one decision, each way."""
@@ -50,7 +55,6 @@ def section(material: Material) -> Section:
         title=words("card.section.explanation"),
         blocks=tuple(blocks),
         sections=tuple(parts),
-        on_a_new_page=True,
     )
 
 
@@ -105,7 +109,7 @@ def _decisions(material: Material, finding: Finding) -> tuple[Block, ...]:
         title = _rule(material, finding, figure)
         if said := _told(material, figure):
             blocks.append(Paragraph(line=line(strong(f"{title}. "), said)))
-        blocks.append(material.picture(figure, title, repeated=True))
+        blocks.append(replace(material.picture(figure, title, repeated=True), under_its_title=bool(said)))
     return tuple(blocks)
 
 
@@ -138,9 +142,11 @@ def _told(material: Material, figure: Figure) -> str:
             named = words.joined([_feature(material, unit, *row) for row in rows[:FEATURES_TOLD]])
             pushes.append(words(f"card.explanation.{key}", features=named))
     base, output = figure.params.get("base_value"), figure.params.get("output")
+    kind = str(figure.params.get("kind"))
     if isinstance(base, int | float) and isinstance(output, int | float):
         return words(
-            "card.explanation.sentence",
+            f"card.explanation.sentence_{kind}" if kind in ("probability", "score") else "card.explanation.sentence",
+            of=figure.params.get("of"),
             output=words.number(float(output), unit),
             base=words.number(float(base), unit),
             pushes=" ".join(pushes),
@@ -154,4 +160,11 @@ def _feature(material: Material, unit: str, feature: str, value: Scalar, contrib
     amount = f"{sign}{words.number(contribution, unit, name='difference')}"
     if value is None:
         return words("card.explanation.feature_alone", feature=feature, amount=amount)
-    return words("card.explanation.feature_value", feature=feature, value=words.scalar(value), amount=amount)
+    return words("card.explanation.feature_value", feature=feature, value=_readable(material, value), amount=amount)
+
+
+def _readable(material: Material, value: Scalar) -> str:
+    """Write a value of an input as a person would: a long decimal is rounded, anything else stays as it is."""
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        return material.words.decimal(float(value), 4)
+    return material.words.scalar(value)

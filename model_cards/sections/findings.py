@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import replace
 
-from checks.finding import AppliedLimit, Finding, GroupMeasures, Item, LawRef, Measure, Outcome
+from checks.finding import AppliedLimit, Finding, GroupMeasures, Item, LawRef, Measure, Outcome, Scalar
 from checks.registry import FAMILIES
 from model_cards.card import (
     Badge,
@@ -13,8 +14,6 @@ from model_cards.card import (
     Callout,
     Cell,
     Column,
-    Entries,
-    Entry,
     Line,
     Paragraph,
     Section,
@@ -30,7 +29,10 @@ from model_cards.material import TONES, WITHOUT_RESULT, Material
 ELSEWHERE = ("explainability", "documentation")
 """Families that have a section of their own."""
 
-MEASURES_SIDE_BY_SIDE = 3
+WRITTEN_OUT = 30
+"""Groups up to which a plot surely writes out every figure."""
+
+MEASURES_SIDE_BY_SIDE = 4
 """Measures per group in one table; more become a further table, so that a page stays legible."""
 
 
@@ -40,6 +42,7 @@ def section(material: Material) -> Section:
     return Section(
         id="findings",
         title=words("card.section.findings"),
+        blocks=(Paragraph(line=line(f"{words('card.finding.intro')} ", link(words("card.section.method"), "method"))),),
         sections=tuple(_family(material, family) for family in FAMILIES if family not in ELSEWHERE),
         on_a_new_page=True,
     )
@@ -79,20 +82,30 @@ def one(material: Material, finding: Finding, drawn: Sequence[Block] | None = No
     """
     words = material.words
     title = words.finding_title(finding)
-    blocks: list[Block] = [Paragraph(line=line(words.says(finding, **material.declared())))]
+    says = words.says(finding, **material.declared())
+    if finding.reason is not None and finding.outcome is not Outcome.ERROR:
+        says = f"{says} {words.reason(finding.reason, finding.check)}"
+    blocks: list[Block] = [Paragraph(line=line(says))]
     if finding.outcome is Outcome.ERROR:
         said = words("card.finding.incident", incident=finding.incident or "")
         blocks.append(Callout(lines=(line(said),), tone=Tone.ERROR))
-    elif finding.reason is not None:
-        blocks.append(Callout(lines=(line(words.reason(finding.reason, finding.check)),), tone=Tone.QUIET))
     if finding.measures:
         blocks.append(_measures(material, finding, title))
-    blocks += _groups(material, finding, title)
-    if drawn is None:
-        blocks += [*_items(material, finding, title), *material.pictures(finding)]
-    else:
-        blocks += drawn
-    blocks += _reading(material, finding)
+    groups, pictures = _groups(material, finding, title), list(material.pictures(finding)) if drawn is None else []
+    if len(groups) == 1 and len(pictures) == 1:
+        # The table by group says all that the plot shows, and mostly more: it stands once, with the plot. Where it
+        # says no more, paper shows the plot alone, which writes each figure out.
+        table = replace(groups[0], under_its_title=True)
+        no_more = len(table.columns) == len(("group", "rows", "value")) and not any(
+            c.detail for r in table.rows for c in r
+        )
+        kept = no_more and len(table.rows) <= WRITTEN_OUT
+        pictures = [replace(pictures[0], figures=table, repeated=kept, under_its_title=True)]
+        groups = []
+    blocks += groups
+    blocks += [*_items(material, finding, title), *pictures] if drawn is None else drawn
+    says_not = words.says_not(finding, **material.declared())
+    blocks.append(Paragraph(line=line(strong(f"{words('card.finding.says_not')}: "), says_not), tone=Tone.QUIET))
     return Section(
         id=material.anchor(finding),
         title=title,
@@ -108,54 +121,60 @@ def badge(material: Material, outcome: Outcome) -> Badge:
 
 def _measures(material: Material, finding: Finding, title: str) -> Table:
     words = material.words
+    limited = bool(finding.limit)
     rows = []
     for measure in finding.measures:
         applied = finding.limit.get(measure.name)
         said = f"{words.reason(measure.reason, finding.check)}" if measure.reason is not None else ""
-        rows.append(
-            (
-                Cell(line=line(words.measure_name(finding.check, measure.name)), detail=line(said)),
-                Cell(
-                    line=line(strong(words.number(measure.value, measure.unit, name=measure.name))),
-                    detail=_interval(material, measure),
-                ),
-                Cell(line=line(words.whole(measure.rows))),
-                _limit(material, measure, applied),
-                Cell(
-                    line=line(words.outcome(applied.outcome if applied else Outcome.MEASURED)),
-                    tone=TONES[applied.outcome] if applied else Tone.QUIET,
-                ),
-            )
-        )
+        value, detail = _value(material, finding, measure)
+        cells = [
+            Cell(line=line(words.measure_name(finding.check, measure.name)), detail=line(said)),
+            Cell(line=(strong(value[0].text), *value[1:]), detail=detail),
+            Cell(line=line(words.whole(measure.rows))),
+        ]
+        if limited:
+            outcome = words.outcome(applied.outcome) if applied else "–"
+            tone = TONES[applied.outcome] if applied else Tone.QUIET
+            cells += [_limit(material, finding, measure, applied), Cell(line=line(outcome), tone=tone)]
+        rows.append(tuple(cells))
+    columns = [
+        Column(title=words("card.finding.measure"), width=9),
+        Column(title=words("card.finding.value"), number=True, width=12),
+        Column(title=words("card.finding.rows"), number=True, width=4),
+    ]
+    if limited:
+        columns += [
+            Column(title=words("card.finding.limit"), width=9),
+            Column(title=words("card.finding.outcome"), width=8),
+        ]
     return Table(
         caption=words("card.finding.measures", title=title),
-        columns=(
-            Column(title=words("card.finding.measure"), width=4),
-            Column(title=words("card.finding.value"), number=True, width=4),
-            Column(title=words("card.finding.rows"), number=True, width=2),
-            Column(title=words("card.finding.limit"), width=3),
-            Column(title=words("card.finding.outcome"), width=3),
-        ),
+        columns=tuple(columns),
         rows=tuple(rows),
+        under_its_title=True,
     )
 
 
-def _interval(material: Material, measure: Measure) -> Line:
+def _value(material: Material, finding: Finding, measure: Measure) -> tuple[Line, Line]:
+    """Say a measure with its interval, and beside it the interval without the adjustment for many comparisons."""
     words = material.words
+    measure = words.said(finding.check, measure)
+    value = words.number(measure.value, measure.unit, name=measure.name)
     if measure.value is None or measure.low is None or measure.high is None:
-        return ()
+        return line(value), ()
     if measure.low == measure.high == measure.value:
-        return line(words("card.finding.exact"))
-    parts = words.interval(measure)
+        return line(value), ()
+    detail: Line = ()
     if measure.unadjusted is not None:
         low, high = measure.unadjusted
         bare = Measure(name=measure.name, value=measure.value, low=low, high=high, rows=measure.rows, unit=measure.unit)
-        parts = f"{parts}; {words('card.finding.unadjusted', interval=words.interval(bare))}"
-    return line(parts)
+        detail = line(words("card.finding.unadjusted", interval=words.interval(bare)))
+    return line(value, f" ({words.interval(measure)})"), detail
 
 
-def _limit(material: Material, measure: Measure, applied: AppliedLimit | None) -> Cell:
+def _limit(material: Material, finding: Finding, measure: Measure, applied: AppliedLimit | None) -> Cell:
     words = material.words
+    measure = words.said(finding.check, measure)
     if applied is None:
         return Cell(line=line(quiet(words("card.finding.no_limit"))))
     return Cell(line=line(words.limit(applied, measure)), detail=line(words.origin(applied, short=True)))
@@ -175,9 +194,9 @@ def _groups(material: Material, finding: Finding, title: str) -> list[Table]:
             Table(
                 caption=words(f"card.finding.{key}", title=title),
                 columns=(
-                    Column(title=words("card.finding.feature" if of_features else "card.finding.group"), width=4),
+                    Column(title=words("card.finding.feature" if of_features else "card.finding.group"), width=3),
                     Column(title=words("card.finding.rows"), number=True, width=2),
-                    *(Column(title=words.measure_name(finding.check, n), number=True, width=3) for n in part),
+                    *(Column(title=words.measure_name(finding.check, n), number=True, width=4) for n in part),
                 ),
                 rows=tuple(
                     (
@@ -199,6 +218,7 @@ def _items(material: Material, finding: Finding, title: str) -> list[Table]:
     return [
         Table(
             caption=words("card.documentation.items", title=title),
+            under_its_title=True,
             columns=(
                 Column(title=words("card.documentation.item"), width=4),
                 Column(title=words("card.documentation.state"), width=3),
@@ -208,7 +228,7 @@ def _items(material: Material, finding: Finding, title: str) -> list[Table]:
                 (
                     Cell(line=line(words.item(item.id, finding.check))),
                     Cell(line=line(words.state(item.state, finding.check))),
-                    Cell(line=line(_details(material, item))),
+                    Cell(line=line(_details(material, finding, item))),
                 )
                 for item in finding.items
             ),
@@ -216,12 +236,19 @@ def _items(material: Material, finding: Finding, title: str) -> list[Table]:
     ]
 
 
-def _details(material: Material, item: Item) -> str:
+def _details(material: Material, finding: Finding, item: Item) -> str:
     words = material.words
     if list(item.params) == ["name"]:
         return words.scalar(item.params["name"])
-    named = ((words.find(f"outcomes.params.{key}") or key.replace("_", " "), v) for key, v in item.params.items())
-    return "; ".join(f"{name}: {words.scalar(value)}" for name, value in named) or "–"
+    # What an item says of a measure is in the unit of that measure.
+    units = {m.name: m.unit for m in finding.measures}
+
+    def said(key: str, value: Scalar) -> str:
+        unit = units.get(key) or units.get(item.id) or ""
+        return words.number(value, unit) if isinstance(value, float) and unit else words.scalar(value)
+
+    named = ((words.find(f"outcomes.params.{key}") or key.replace("_", " "), key, v) for key, v in item.params.items())
+    return "; ".join(f"{name}: {said(key, value)}" for name, key, value in named) or "–"
 
 
 def group_name(material: Material, finding: Finding, group: GroupMeasures) -> str:
@@ -245,54 +272,16 @@ def _about_group(material: Material, group: GroupMeasures) -> Line:
 
 
 def _group_measure(material: Material, finding: Finding, group: GroupMeasures, name: str) -> Cell:
-    words = material.words
     measure = next((m for m in group.measures if m.name == name), None)
     if measure is None:
         return Cell(line=line("–"))
     if measure.value is None:
         return Cell(line=line("–"), detail=line(material.reason(measure.reason, finding.check)), tone=Tone.MISSING)
-    return Cell(
-        line=line(words.number(measure.value, measure.unit, name=name)),
-        detail=() if measure.low == measure.high == measure.value else _interval(material, measure),
-        tone=Tone.MISSING if group.too_small else Tone.PLAIN,
-    )
+    value, detail = _value(material, finding, measure)
+    return Cell(line=value, detail=detail, tone=Tone.MISSING if group.too_small else Tone.PLAIN)
 
 
-def _reading(material: Material, finding: Finding) -> list[Block]:
-    """Say what must be read beside the figures: why the limits, what it does not say, and which law it bears on."""
-    words = material.words
-    entries = []
-    for name, applied in finding.limit.items():
-        measure = finding.measure(name)
-        if measure is None or not applied.why:
-            continue
-        entries.append(
-            Entry(
-                term=f"{words('card.finding.limit')}: {words.measure_name(finding.check, name)}",
-                lines=(line(f"{words.limit(applied, measure)}, {words.origin(applied)}. {words.why(applied)}"),),
-            )
-        )
-    defined: dict[str, list[str]] = {}
-    for measure in finding.measures:
-        if measure.definition:
-            how = f" ({measure.interval})" if measure.interval else ""
-            defined.setdefault(f"{measure.definition}{how}", []).append(words.measure_name(finding.check, measure.name))
-    if defined:
-        lines = tuple(line(quiet(f"{', '.join(names)}: {how}")) for how, names in defined.items())
-        entries.append(Entry(term=words("card.finding.definition"), lines=lines))
-    entries.append(
-        Entry(
-            term=words("card.finding.says_not"),
-            lines=(line(words.says_not(finding, **material.declared())),),
-        )
-    )
-    if finding.law:
-        refs = "; ".join(_law(material, finding.law))
-        entries.append(Entry(term=words("card.nav.law"), lines=(line(words("card.finding.law", refs=refs)),)))
-    return [Entries(entries=tuple(entries))]
-
-
-def _law(material: Material, refs: tuple[LawRef, ...]) -> list[str]:
+def law_said(material: Material, refs: tuple[LawRef, ...]) -> list[str]:
     """Say the provisions, those of which the same is known together."""
     words = material.words
     together: dict[tuple[str, str], list[str]] = {}

@@ -19,6 +19,7 @@ from model_cards.card import (
     code,
     line,
     quiet,
+    strong,
 )
 from model_cards.dossier import ReceiptFacts
 from model_cards.material import Material
@@ -38,13 +39,14 @@ def section(material: Material) -> Section:
         blocks.append(Paragraph(line=line(words("card.isolation.none"))))
     else:
         blocks += _receipt(material, run.receipt)
-    parts = (_scan(material),) if material.dossier.scan else ()
+    parts: tuple[Section, ...] = (_scan(material),) if material.dossier.scan else ()
+    if run is not None and run.receipt is not None:
+        parts = (_tried(material, run.receipt), *parts)
     return Section(
         id="isolation",
         title=words("card.section.isolation"),
         blocks=tuple(blocks),
         sections=parts,
-        on_a_new_page=True,
     )
 
 
@@ -77,12 +79,24 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
             entry("rows_asked", words.whole(receipt.rows_asked)),
         )
     )
-    blocks: list[Block] = [Paragraph(line=line(words("card.isolation.intro"))), _attempts(material, receipt), wall]
-    if receipt.limits:
-        blocks.append(_limits(material, receipt.limits))
-    blocks.append(meters)
+    held = sum(p.held for p in receipt.probes)
+    counted = words("card.isolation.held_count", held=held, all=len(receipt.probes))
+    blocks: list[Block] = [
+        Paragraph(line=line(f"{words('card.isolation.intro')} ", strong(counted))),
+        wall,
+        meters,
+    ]
     blocks += [Paragraph(line=line(quiet(note)), tone=Tone.QUIET) for note in receipt.notes]
     return blocks
+
+
+def _tried(material: Material, receipt: ReceiptFacts) -> Section:
+    """Set out each attempt on the wall, and the limits that held."""
+    blocks: list[Block] = [_attempts(material, receipt)]
+    if receipt.limits:
+        blocks.append(_limits(material, receipt.limits))
+    title = material.words("card.isolation.probes")
+    return Section(id="isolation-probes", title=title, blocks=tuple(blocks), folded=True)
 
 
 def _attempts(material: Material, receipt: ReceiptFacts) -> Table:
@@ -147,7 +161,7 @@ def _scan(material: Material) -> Section:
             for name, value in _flat(material, material.dossier.scan)
         ),
     )
-    return Section(id="isolation-scan", title=words("card.isolation.scan"), blocks=(table,))
+    return Section(id="isolation-scan", title=words("card.isolation.scan"), blocks=(table,), folded=True)
 
 
 def _flat(material: Material, scan: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

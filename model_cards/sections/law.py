@@ -17,11 +17,17 @@ from model_cards.card import (
     Table,
     Tone,
     line,
-    quiet,
     strong,
 )
 from model_cards.material import Material
 from model_cards.sections.findings import is_past
+from model_cards.sections.remarks import remarks
+
+NAMED = 2
+"""Checks that are named beside a duty; more are counted, and named in the section on method."""
+
+UNSURE = ("background", "draft", "contested", "unverified", "secondary")
+"""Certainties that a reader must see: the text of the law itself was not read, or is disputed."""
 
 STATUS_TONES = {
     "evidence_found": Tone.PLAIN,
@@ -40,8 +46,13 @@ def section(material: Material) -> Section:
         id="law",
         title=words("card.section.law"),
         blocks=(Paragraph(line=line(f"{words('card.law.basis')} {version}")),),
-        sections=(_class(material, risk), _duties(material, risk), _path(material, risk), _other(material, risk)),
-        on_a_new_page=True,
+        sections=(
+            _class(material, risk),
+            _duties(material, risk),
+            *remarks(material),
+            _other(material, risk),
+            _path(material, risk),
+        ),
     )
 
 
@@ -85,7 +96,10 @@ def _route(material: Material, route: Route) -> tuple[Cell, ...]:
         Cell(line=line(words.class_name(route.risk_class)), detail=line(ground) if ground else ()),
         Cell(line=line(route.provision)),
         Cell(line=dated, detail=(*dated_detail, *detail), tone=Tone.UNDECIDED if route.contested else Tone.PLAIN),
-        Cell(line=line(words(f"law.basis.{route.basis}"))),
+        Cell(
+            line=line(words(f"law.basis.{route.basis}")),
+            tone=Tone.PLAIN if route.basis == "text" else Tone.UNDECIDED,
+        ),
     )
 
 
@@ -109,7 +123,7 @@ def _dated(
         if other is None or other == applies_from:
             return first, line(words("card.law.contested"))
         readings = {"other_reading": _said(material, other), "applies_from": _said(material, applies_from)}
-        return first, line(words("law.contested", **readings))
+        return line(words("card.law.contested_readings", **readings)), ()
     if original is not None and original != applies_from:
         dates = {"applies_from": _said(material, applies_from), "applies_from_original": _said(material, original)}
         return line(words("law.original_date", **dates)), ()
@@ -132,9 +146,22 @@ def _duties(material: Material, risk: Risk) -> Section:
                     Column(title=words("card.law.status"), width=3),
                 ),
                 rows=tuple(_duty(material, duty) for duty in risk.duties),
+                note=_readings(material, risk),
+                under_its_title=True,
             ),
         )
     return Section(id="law-duties", title=words("card.law.duties"), blocks=blocks)
+
+
+def _readings(material: Material, risk: Risk) -> Line:
+    """Say once, under the table, how a date can be read in two ways."""
+    said: dict[str, None] = {}
+    for duty in risk.duties:
+        other = duty.applies_from_other_reading
+        if duty.contested and other is not None and other != duty.applies_from:
+            dates = {"other_reading": _said(material, other), "applies_from": _said(material, duty.applies_from)}
+            said[material.words("law.contested", **dates)] = None
+    return line(" ".join(said))
 
 
 def _duty(material: Material, duty: Duty) -> tuple[Cell, ...]:
@@ -143,14 +170,16 @@ def _duty(material: Material, duty: Duty) -> tuple[Cell, ...]:
         material, duty.applies_from, duty.applies_from_original, duty.contested, duty.applies_from_other_reading
     )
     notes = " ".join([words.duty_text(duty.id), *(words.duty_note(n) for n in duty.notes)])
-    titles = dict.fromkeys(words.title(code) for code in duty.evidence)
+    titles = list(dict.fromkeys(words.title(code) for code in duty.evidence))
+    # What a long list would name stands in the section on method: which check bears on which provision.
+    named = words.joined(titles) if len(titles) <= NAMED else words("card.law.evidence", number=len(titles))
     return (
         Cell(line=line(f"{words.duty(duty.id)} ({duty.provision})"), detail=line(notes)),
         Cell(line=line(words.role(duty.role))),
         Cell(line=first, detail=detail, tone=Tone.UNDECIDED if duty.contested else Tone.PLAIN),
         Cell(
             line=line(words(f"law.statuses.{duty.status}")),
-            detail=line(words.joined(list(titles))),
+            detail=line(named),
             tone=STATUS_TONES[duty.status],
         ),
     )
@@ -174,25 +203,41 @@ def _path(material: Material, risk: Risk) -> Section:
                         Cell(line=line(words.question(step.question))),
                         Cell(line=line(words.answer(step.question, step.answer))),
                         Cell(line=line(step.provision)),
-                        Cell(line=line(words(f"law.confidence.{step.confidence}"))),
+                        Cell(
+                            line=line(words(f"law.confidence.{step.confidence}")),
+                            tone=Tone.UNDECIDED if step.confidence in UNSURE else Tone.PLAIN,
+                        ),
                     )
                     for step in risk.path
                 ),
             ),
         )
-    return Section(id="law-path", title=words("card.law.path"), blocks=blocks)
+    return Section(id="law-path", title=words("card.law.path"), blocks=blocks, folded=True)
 
 
 def _other(material: Material, risk: Risk) -> Section:
     words = material.words
-    items = []
-    for law in risk.other_law:
-        verified = words("card.law.verified", date=words.date(law.verified_on))
-        items.append(
-            line(
-                f"{words.other_law(law.id)} ",
-                quiet(f"{law.provision}. {words(f'law.confidence.{law.confidence}')}; {verified}."),
-            )
+    block: Block = Paragraph(line=line(words("card.law.other_none")))
+    if risk.other_law:
+        block = Table(
+            caption=words("card.law.other"),
+            columns=(
+                Column(title=words("card.law.law"), width=6),
+                Column(title=words("card.law.provision"), width=4),
+                Column(title=words("card.law.confidence"), width=4),
+            ),
+            rows=tuple(
+                (
+                    Cell(line=line(words.other_law(law.id))),
+                    Cell(line=line(law.provision)),
+                    Cell(
+                        line=line(words(f"law.confidence.{law.confidence}")),
+                        detail=line(words("card.law.verified", date=words.date(law.verified_on))),
+                        tone=Tone.UNDECIDED if law.confidence in UNSURE else Tone.PLAIN,
+                    ),
+                )
+                for law in risk.other_law
+            ),
+            under_its_title=True,
         )
-    block: Block = Bullets(items=tuple(items)) if items else Paragraph(line=line(words("card.law.other_none")))
     return Section(id="law-other", title=words("card.law.other"), blocks=(block,))

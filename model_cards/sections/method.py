@@ -11,13 +11,16 @@ from model_cards.card import (
     Entry,
     Paragraph,
     Section,
+    Span,
     Table,
     Tone,
     code,
     line,
     quiet,
+    strong,
 )
 from model_cards.material import Material
+from model_cards.sections.findings import law_said
 
 
 def section(material: Material) -> Section:
@@ -27,8 +30,14 @@ def section(material: Material) -> Section:
         id="method",
         title=words("card.section.method"),
         blocks=_policy(material),
-        sections=(_system(material), _limits(material), _versions(material), _digests(material)),
-        on_a_new_page=True,
+        sections=(
+            _system(material),
+            _limits(material),
+            _definitions(material),
+            _law(material),
+            _versions(material),
+            _digests(material),
+        ),
     )
 
 
@@ -86,7 +95,7 @@ def _limits(material: Material) -> Section:
             limits[finding.check, name, said] = (
                 Cell(line=line(words.title(finding.check)), detail=line(words.measure_name(finding.check, name))),
                 Cell(line=line(said)),
-                Cell(line=line(_sentence(words.origin(applied))), detail=line(words.why(applied))),
+                Cell(line=line(f"{_sentence(words.origin(applied))} ", quiet(words.why(applied)))),
             )
     rows = tuple(limits.values())
     blocks: tuple[Block, ...] = (Paragraph(line=line(words("card.method.limits_none"))),)
@@ -97,12 +106,71 @@ def _limits(material: Material) -> Section:
                 columns=(
                     Column(title=words("card.finding.measure"), width=4),
                     Column(title=words("card.finding.limit"), width=3),
-                    Column(title=words("card.unmeasured.why_limit"), width=6),
+                    Column(title=words("card.unmeasured.why_limit"), width=7),
                 ),
                 rows=rows,
+                under_its_title=True,
             ),
         )
-    return Section(id="method-limits", title=words("card.method.limits_caption"), blocks=blocks)
+    return Section(id="method-limits", title=words("card.method.limits_caption"), blocks=blocks, folded=True)
+
+
+def _definitions(material: Material) -> Section:
+    """Define every measure and say how its interval was made, those of the same definition together."""
+    words = material.words
+    # A check that was run for several attributes is defined once.
+    defined: dict[str, dict[tuple[str, str], dict[str, None]]] = {}
+    for finding in material.dossier.findings:
+        for measure in (*finding.measures, *(m for group in finding.groups for m in group.measures)):
+            if measure.definition:
+                name = words.measure_name(finding.check, measure.name)
+                of_check = defined.setdefault(words.title(finding.check), {})
+                of_check.setdefault((measure.definition, measure.interval or ""), {})[name] = None
+    rows = []
+    for title, said in sorted(defined.items()):
+        told: list[Span | str] = []
+        for (definition, interval), names in said.items():
+            how = f"{definition}; {interval}" if interval else definition
+            told += [". " if told else "", strong("; ".join(names)), f": {how}"]
+        rows.append((Cell(line=line(title)), Cell(line=line(*told, "."))))
+    blocks: tuple[Block, ...] = (Paragraph(line=line(words("card.finding.none"))),)
+    if rows:
+        blocks = (
+            Table(
+                caption=words("card.method.definitions_caption"),
+                columns=(
+                    Column(title=words("card.unmeasured.check"), width=3),
+                    Column(title=words("card.method.measures_defined"), width=10),
+                ),
+                rows=tuple(rows),
+            ),
+        )
+    return Section(id="method-definitions", title=words("card.method.definitions"), blocks=blocks, folded=True)
+
+
+def _law(material: Material) -> Section:
+    """Say which provisions each check bears on, those that bear on the same together."""
+    words = material.words
+    bears: dict[str, dict[str, None]] = {}
+    for finding in material.dossier.findings:
+        if finding.law:
+            said = "; ".join(law_said(material, finding.law))
+            bears.setdefault(said, {})[words.title(finding.check)] = None
+    blocks: tuple[Block, ...] = (Paragraph(line=line(words("card.finding.none"))),)
+    if bears:
+        table = Table(
+            caption=words("card.method.law"),
+            columns=(
+                Column(title=words("card.unmeasured.check"), width=6),
+                Column(title=words("card.law.provision"), width=7),
+            ),
+            rows=tuple(
+                (Cell(line=line("; ".join(titles))), Cell(line=line(law))) for law, titles in sorted(bears.items())
+            ),
+            under_its_title=True,
+        )
+        blocks = (Paragraph(line=line(words("card.method.law_intro"))), table)
+    return Section(id="method-law", title=words("card.method.law"), blocks=blocks, folded=True)
 
 
 def _sentence(said: str) -> str:
@@ -111,18 +179,9 @@ def _sentence(said: str) -> str:
 
 def _versions(material: Material) -> Section:
     words = material.words
-    table = Table(
-        caption=words("card.method.versions_caption"),
-        columns=(
-            Column(title=words("card.method.software"), width=5),
-            Column(title=words("card.method.version"), width=5),
-        ),
-        rows=tuple(
-            (Cell(line=line(name)), Cell(line=line(version)))
-            for name, version in sorted(material.dossier.versions.items())
-        ),
-    )
-    return Section(id="method-versions", title=words("card.method.versions"), blocks=(table,))
+    named = "; ".join(f"{name} {version}" for name, version in sorted(material.dossier.versions.items()))
+    said = Paragraph(line=line(f"{words('card.method.versions_caption')}: {named}."))
+    return Section(id="method-versions", title=words("card.method.versions"), blocks=(said,), folded=True)
 
 
 def _digests(material: Material) -> Section:

@@ -70,7 +70,6 @@ def _system(material: Material) -> tuple[Entry, ...]:
     system = declaration.system
     given = [
         ("purpose", cut(system.intended_purpose)),
-        ("provider", system.provider.name),
         ("route", words(f"card.route.{declaration.route}")),
         ("decision_rule", decision_rule(material, declaration)),
         ("attributes", words.joined(declaration.data.attributes) if declaration.data else ""),

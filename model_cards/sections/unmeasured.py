@@ -43,5 +43,4 @@ def section(material: Material) -> Section:
                 rows=tuple(rows),
             ),
         ),
-        on_a_new_page=True,
     )

@@ -2,66 +2,22 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import Any
-
-from flask import Blueprint, Response, abort, g, jsonify, request, url_for
-from pydantic import BaseModel, ConfigDict, Field
+from flask import Blueprint, Response, abort, jsonify, request, url_for
 from werkzeug.wrappers import Response as BaseResponse
 
-from sandbox.errors import NotAllowed
+from sandbox.api import description
+from sandbox.api.shapes import Counts, SubmissionList, SubmissionShown
 from sandbox.records import queue
-from sandbox.records.database import State, Submission
+from sandbox.records.database import Submission
 from sandbox.records.uploads import CHUNK
+from sandbox.review.permissions import Permission
+from sandbox.web import identity as who
 from sandbox.web import receiving
-from sandbox.web.pages import send_dossier, service
+from sandbox.web.pages import keep_for, send_dossier, service
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 ACTOR = "api"
 ACCEPTED = ("application/zip", "application/x-zip-compressed")
-
-
-class Counts(BaseModel):
-    """How many findings lie beyond, are undecided and lie within their limit."""
-
-    model_config = ConfigDict(frozen=True)
-
-    beyond: int
-    undecided: int
-    within: int
-
-
-class SubmissionShown(BaseModel):
-    """One submission as the API shows it.
-
-    Args:
-        stage, done, total: how far it is, while it runs.
-        problems: what was wrong, each with `field`, `code`, `message` and `params`.
-        counts, risk_class, dossier: None before it is done.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str
-    name: str
-    digest: str
-    bytes: int
-    received: dt.datetime
-    state: State
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    attempt: int = 0
-    started: dt.datetime | None = None
-    ended: dt.datetime | None = None
-    problems: list[dict[str, Any]] = Field(default_factory=list)
-    incident: str | None = None
-    system: str | None = None
-    version: str | None = None
-    risk_class: str | None = None
-    counts: Counts | None = None
-    dossier: str | None = None
-    dossier_digest: str | None = None
 
 
 def shown(row: Submission) -> SubmissionShown:
@@ -87,16 +43,25 @@ def _json(row: Submission, status: int = 200) -> Response:
     return answer
 
 
-def _found(submission_id: str) -> Submission:
-    found = queue.find(service().database, submission_id)
-    if found is None:
-        raise NotAllowed("There is no such submission.")
-    return found
+@blueprint.get("/openapi.json")
+def openapi() -> Response:
+    """Describe this API, for programs that read descriptions."""
+    return jsonify(description.document())
+
+
+@blueprint.get("/submissions")
+def submissions() -> Response:
+    """List the newest submissions that one may read, at most a hundred."""
+    rows = queue.newest(service().database, organisations=who.organisations(Permission.READ))
+    return jsonify(SubmissionList(submissions=[shown(row) for row in rows]).model_dump(mode="json"))
 
 
 @blueprint.post("/submissions")
 def submit() -> Response:
-    """Take a zip in as the body of the request; `?name=` is the name it is shown under."""
+    """Take a zip in as the body of the request.
+
+    `?name=` is the name it is shown under; `?organisation=` says for which organisation it is, where there are several.
+    """
     # A web page elsewhere cannot send this type without asking first, and it is told no.
     if request.mimetype not in ACCEPTED:
         abort(415)
@@ -107,8 +72,10 @@ def submit() -> Response:
     if taken.size == 0:
         abort(422, "The body of the request is empty; send the submission as a zip.")
     name = request.args.get("name", "submission.zip")
-    submission_id = receiving.keep(taken, name, service().database, actor=ACTOR)
-    answer = _json(_found(submission_id), 201)
+    submission_id = keep_for(taken, name, request.args.get("organisation", ""), actor=ACTOR)
+    found = queue.find(service().database, submission_id)
+    assert found is not None
+    answer = _json(found, 201)
     answer.headers["Location"] = url_for("api.submission", submission_id=submission_id)
     return answer
 
@@ -116,11 +83,18 @@ def submit() -> Response:
 @blueprint.get("/submissions/<submission_id>")
 def submission(submission_id: str) -> Response:
     """Say how far a submission is and what became of it."""
-    return _json(_found(submission_id))
+    return _json(who.found_submission(submission_id))
+
+
+@blueprint.post("/submissions/<submission_id>/cancel")
+def cancel(submission_id: str) -> Response:
+    """Ask for a submission to be stopped; one that is over stays as it is."""
+    found = who.found_submission(submission_id)
+    queue.request_cancel(service().database, submission_id, actor=who.actor(ACTOR))
+    return _json(queue.find(service().database, submission_id) or found, 202)
 
 
 @blueprint.get("/submissions/<submission_id>/dossier")
 def dossier(submission_id: str) -> BaseResponse:
-    """Give the dossier as a zip."""
-    g.api = True
-    return send_dossier(_found(submission_id))
+    """Give the dossier as a zip; 404 before it is done."""
+    return send_dossier(who.found_submission(submission_id))

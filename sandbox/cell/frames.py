@@ -11,6 +11,7 @@ status, count, rows, length) and a body of `length` bytes, laid out as the kind 
     HEAD      `count` type codes (1 byte), `count + 1` offsets (uint64), the names as UTF-8
     COLUMN    one `SECTION` and the parts it states: values, dictionary offsets, text, validity
     SCAN      UTF-8 JSON, at most the size that the host stated
+    TEXT      UTF-8, at most the size that the host stated; `rows` holds the pages, 0 where there are none
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class Kind(IntEnum):
     OPEN = 1
     COLUMN = 2
     SCAN = 3
+    TEXT = 4
     FAULT = 10
     HEAD = 11
 
@@ -108,6 +110,11 @@ class Fault(IntEnum):
     SCAN_FAILED = 13
     OUT_OF_MEMORY = 14
     REFUSED_MODEL = 15
+    BROKEN_DOCUMENT = 16
+    LOCKED_DOCUMENT = 17
+    LONG_DOCUMENT = 18
+    ACTIVE_DOCUMENT = 19
+    NO_TEXT = 20
 
 
 class OffTheFrames(Exception):
@@ -163,7 +170,7 @@ def receive_request(connection: socket.socket) -> tuple[Kind, dict[str, Any]] | 
     if not first:
         return None
     magic, version, kind, length = REQUEST.unpack(first + receive(connection, REQUEST.size - 1))
-    if magic != MAGIC or version != VERSION or kind not in (Kind.OPEN, Kind.COLUMN, Kind.SCAN):
+    if magic != MAGIC or version != VERSION or kind not in (Kind.OPEN, Kind.COLUMN, Kind.SCAN, Kind.TEXT):
         raise OffTheFrames("not a request of these frames")
     if length > LARGEST_REQUEST:
         raise OffTheFrames("a request that is too large")

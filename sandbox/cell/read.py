@@ -1,7 +1,7 @@
-"""Reads one upload for the host: a table as typed columns, or a scan of a model file; the entry of an intake cell.
+"""Reads one upload for the host: a table as typed columns, a scan of a model file, or the text of a document.
 
 Assumes that the connection is to the host, and nothing about the upload: it may be made to break a parser, which is why
-this runs behind a wall. Nothing of an upload is executed here.
+this entry of an intake cell runs behind a wall. Nothing of an upload is executed here.
 """
 
 from __future__ import annotations
@@ -95,6 +95,10 @@ def answer_all(
 
                 for part in tables.column(table, int(body["index"]), frames.As(body["as"]), int(body["most_values"])):
                     connection.sendall(part)
+            elif kind is Kind.TEXT:
+                from . import documents
+
+                connection.sendall(documents.answer(upload / body["name"], body))
             else:
                 connection.sendall(_scan(body, model))
         except Unreadable as raised:

@@ -21,7 +21,7 @@ from sandbox.intake import quarantine as holding
 from sandbox.intake.columns import Roles
 from sandbox.intake.counts import read_counts
 from sandbox.intake.declaring import declare
-from sandbox.intake.documents import read_documents
+from sandbox.intake.documents import needs_reading, read_documents
 from sandbox.intake.problems import Gathered
 from sandbox.intake.reading import BY_CELL, BY_LIMITED_PROCESS, Head, Reading, reading
 from sandbox.intake.recorded import read_recorded
@@ -191,11 +191,13 @@ def _read(received: holding.Received, settings: Settings, isolation: Isolation |
     parts = _Parts(received, declaration, settings, isolation)
     if received.left_out:
         parts.notes.append(holding.left_out_note(received.left_out))
-    documents = read_documents(declaration.documents, received.folder, received.files, parts.gathered, parts.notes)
+    documents = read_documents(
+        declaration.documents, received.folder, received.files, parts.gathered, parts.notes, isolation=isolation
+    )
     found, scan = parts.scan()
     table, recorded, counts = _read_tables(parts)
     parts.gathered.raise_if_any()
-    opened_any = declaration.route is not Route.DOCUMENTS
+    opened_any = declaration.route is not Route.DOCUMENTS or needs_reading(declaration.documents)
     read_by = BY_CELL if isolation is not None else BY_LIMITED_PROCESS
     if opened_any and isolation is None:
         parts.notes.append(NOT_WALLED)

@@ -92,11 +92,45 @@ def _with_files(content: dict[str, Any], folder: Path, files: Mapping[str, str],
         if target == "answers" and read is not None and isinstance(read.get("answers"), dict):
             # A form as `aiact-sandbox questions` prints it; who the organisation is, the submission itself says.
             read = read["answers"]
+        if target == "datasheet" and read is not None and "@context" in read:
+            read = _of_croissant(read)
         if where not in _REMEMBERED_PATH:
             made.pop(target, None)
         if read is not None:
             made[target] = read
     return made
+
+
+_CROISSANT: Mapping[str, tuple[str, ...]] = {
+    "origin": ("rai:dataCollectionRawData", "creator", "sc:creator"),
+    "collection": ("rai:dataCollection", "rai:dataCollectionType"),
+    "purpose": ("rai:dataUseCases", "description", "sc:description"),
+    "period": ("rai:dataCollectionTimeframe", "temporalCoverage", "sc:temporalCoverage"),
+    "population": ("rai:dataSocialImpact", "spatialCoverage", "sc:spatialCoverage"),
+    "licence": ("license", "sc:license"),
+    "personal_data": ("rai:personalSensitiveInformation",),
+    "cleaning": ("rai:dataPreprocessingProtocol", "rai:dataManipulationProtocol"),
+    "known_gaps": ("rai:dataLimitations", "rai:dataBiases"),
+}
+"""Per field of a data sheet, the terms of a Croissant file that speak of it; the first that is there counts."""
+
+
+def _of_croissant(read: Mapping[str, Any]) -> dict[str, Any]:
+    """Take a data sheet from a Croissant file (JSON, which is read as the YAML that it is also)."""
+    made = {}
+    for field, terms in _CROISSANT.items():
+        said = next((text for term in terms if (text := _said(read.get(term)))), None)
+        if said is not None:
+            made[field] = said
+    return made
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, dict):
+        return _said(value.get("name") or value.get("@value"))
+    if isinstance(value, list):
+        return ", ".join(filter(None, map(_said, value)))
+    return "" if value is None else str(value).strip()
 
 
 def _read_named(

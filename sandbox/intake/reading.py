@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ class Reading:
         self._budget = budget_bytes
         self._until = time.monotonic() + seconds
         self._rows = 0
+        self._is_document = False
 
     def _ask(self, kind: Kind, body: Mapping[str, Any]) -> tuple[int, int, int, int, bytearray]:
         """Send a request and take one answer.
@@ -190,8 +192,20 @@ class Reading:
             case Fault.NOT_TEXT:
                 code = {"zip": "table.is_zip", "parquet": "table.is_parquet"}.get(text, "table.not_text")
                 return problem(where, code, file=name)
+            case Fault.NOT_UTF8 if self._is_document:
+                return problem(where, "document.not_utf8", path=name, line=a)
             case Fault.NOT_UTF8:
                 return problem(where, "table.not_utf8", file=name, line=a)
+            case Fault.BROKEN_DOCUMENT:
+                return problem(where, "document.broken", path=name, why=text)
+            case Fault.LOCKED_DOCUMENT:
+                return problem(where, "document.locked", path=name)
+            case Fault.LONG_DOCUMENT:
+                return problem(where, "document.too_long", path=name, what=text, found=a, most=b)
+            case Fault.ACTIVE_DOCUMENT:
+                return problem(where, "document.active", path=name, part=text)
+            case Fault.NO_TEXT:
+                return problem(where, "document.no_text", path=name)
             case Fault.RAGGED:
                 return problem(where, "table.ragged", file=name, row=a, expected=b, found=c, count=d)
             case Fault.BROKEN_CSV:
@@ -365,6 +379,33 @@ class Reading:
         if found is None or found["format"] not in known_formats():
             raise self._broken()
         return found["format"], found["report"]
+
+    def text(self, *, kind: str, most_pages: int, largest: int) -> str:
+        """Have the text of a document taken out; nothing of the document is executed or fetched.
+
+        Args:
+            kind: `pdf`, `docx` or `html`.
+            most_pages: most pages of a PDF.
+            largest: most bytes of text.
+
+        Returns:
+            The text, headings marked with `#`, without control characters but line feeds and tabs.
+
+        Raises:
+            Refused: the file is no such document, is locked, holds macros, is too long or holds no text, or reading it
+                did not end well.
+        """
+        self._is_document = True
+        self._budget = min(self._budget, largest)
+        body = {"name": self._name, "kind": kind, "most_pages": most_pages, "largest": largest}
+        told, count, pages, _, content = self._ask(Kind.TEXT, body)
+        if told != Kind.TEXT or count != 1 or pages > most_pages:
+            raise self._broken()
+        try:
+            text = bytes(content).decode("utf-8")
+        except UnicodeDecodeError:
+            raise self._broken() from None
+        return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
 _ALLOWED = {

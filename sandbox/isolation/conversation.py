@@ -234,6 +234,11 @@ class Conversation:
         """Whether another question can be asked."""
         return self._loaded and self._over is None
 
+    @property
+    def lost(self) -> bool:
+        """Whether its cell cannot be asked anything any more, or could not load the model."""
+        return self._over is not None
+
     def load(self) -> None:
         """Send the set-up and wait until the model is loaded.
 

@@ -114,7 +114,7 @@ class Docker:
         parts = [
             "code",
             "socket",
-            *(["model"] if files.model is not None else []),
+            *(["model"] if files.model is not None or files.entry == "warm" else []),
             *(["upload"] if files.upload is not None else []),
         ]
         ceilings = {

@@ -46,10 +46,11 @@ class CellFiles:
     """What enters a cell, all of it read-only.
 
     Args:
-        model: host path of the model file or folder (None for a cell without a model: a probe or an intake cell).
+        model: host path of the model file or folder (None for a cell without a model: a probe or an intake cell, or one
+            that gets its model later).
         upload: host path of a file for an intake cell to read (None in a model's cell).
-        entry: module of `sandbox/cell` to run, without `.py`: `serve` (answers for a model), `read` (intake) or
-            `attempt` (tries to get out, for the receipt).
+        entry: module of `sandbox/cell` to run, without `.py`: `serve` (answers for a model), `warm` (the same, made
+            ready before its model is there), `read` (intake) or `attempt` (tries to get out, for the receipt).
     """
 
     entry: str = "serve"

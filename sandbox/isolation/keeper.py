@@ -164,6 +164,10 @@ class Keeper(threading.Thread):
         self._cpu_seconds = max(filter(None, (self._cpu_seconds, cpu)), default=self._cpu_seconds)
         self._peak_bytes = max(filter(None, (self._peak_bytes, peak)), default=self._peak_bytes)
 
+    def begin_again(self) -> None:
+        """Count wall-clock from now: the cell stood ready until here. Processor time counts from its start."""
+        self._begun = time.monotonic()
+
     def stop(self, ending: Ending) -> None:
         """End the cell now, from any thread; the first reason given stays.
 

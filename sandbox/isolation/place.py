@@ -325,6 +325,29 @@ def fill(lease: Lease, files: CellFiles, code: Path) -> Inbox:
     return Inbox(folder=folder, listener=listener)
 
 
+def deliver(lease: Lease, inbox: Inbox, model: Path) -> None:
+    """Copy the model into the folder of a cell that runs already and has none yet.
+
+    Args:
+        lease: whose folder.
+        inbox: the cell's folder.
+        model: host path of the model file or folder.
+
+    Raises:
+        CellUnavailable: there is a model already, or it is missing, is a link or a device, or the disk is full.
+    """
+    folder = inbox.folder / "model"
+    try:
+        if any(folder.iterdir()):
+            raise FileExistsError("a cell serves one model")
+        folder.chmod(0o700)
+        _copy(model, folder / model.name)
+        _hand_over(folder, lease)
+        _allow(folder, lease, 0o550)
+    except OSError as fault:
+        raise CellUnavailable(f"The model cannot be put in place: {fault}.") from fault
+
+
 def _copy(source: Path, target: Path) -> None:
     mode = source.lstat().st_mode
     if stat.S_ISDIR(mode):

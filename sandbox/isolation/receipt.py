@@ -53,7 +53,7 @@ def write_receipt(
     limits: Limits,
     attempts: Sequence[Attempt],
     *,
-    cell: RunningCell | None = None,
+    cells: Sequence[RunningCell] = (),
     bytes_in: int = 0,
     bytes_out: int = 0,
     rows_asked: int = 0,
@@ -65,10 +65,10 @@ def write_receipt(
         isolation: the backend.
         limits: the run's limits.
         attempts: what was tried in siblings before it.
-        cell: the run's cell, ended here if it still runs; None for a machine that is only being proved.
-        bytes_in: bytes sent to the cell, counted by us.
+        cells: the run's cells, ended here if they still run; none for a machine that is only being proved.
+        bytes_in: bytes sent to the cells, counted by us.
         bytes_out: bytes that came back, counted by us.
-        rows_asked: rows that the cell was asked about.
+        rows_asked: rows that the cells were asked about.
         notes: what was said about the choice of the backend.
 
     Returns:
@@ -80,6 +80,12 @@ def write_receipt(
         said.append("Memory is limited per process only: this machine gives no writable control group.")
     if "worker's own" in str(profile["user"]):
         said.append("The cell has the worker's own user id in a user namespace: only root can give it one of its own.")
+    if len(cells) > 1:
+        said.append(
+            f"{len(cells)} cells held a copy of the model each: processor time, bytes and rows are added up, memory is "
+            "that of the cell that took most, and the time is that of the cell that ran longest."
+        )
+    ending = ending_of(cells) if cells else Ending.FINISHED
     return Receipt(
         backend=isolation.name,
         runtime=str(profile["runtime"]),
@@ -89,10 +95,43 @@ def write_receipt(
         memory_limit_by=str(profile["memory_limit_by"]),
         limits=limits,
         attempts=tuple(attempts),
-        ending=cell.ending() if cell is not None else Ending.FINISHED,
-        meters=cell.meters() if cell is not None else Meters(seconds=0.0, cpu_seconds=None, peak_bytes=None),
+        ending=ending,
+        meters=meters_of(cells) if cells else Meters(seconds=0.0, cpu_seconds=None, peak_bytes=None),
         bytes_in=bytes_in,
         bytes_out=bytes_out,
         rows_asked=rows_asked,
         notes=tuple(said),
+    )
+
+
+def ending_of(cells: Sequence[RunningCell]) -> Ending:
+    """Say how the cells of one assessment ended: as the first that did not just finish.
+
+    A cell that was only cancelled because another was lost does not hide how that one ended.
+
+    Args:
+        cells: at least one; ended here where they still run.
+    """
+    endings = [cell.ending() for cell in cells]
+    telling = [e for e in endings if e not in (Ending.FINISHED, Ending.CANCELLED)]
+    return telling[0] if telling else Ending.FINISHED if Ending.FINISHED in endings else Ending.CANCELLED
+
+
+def meters_of(cells: Sequence[RunningCell]) -> Meters:
+    """Add up what the cells of one assessment used.
+
+    Args:
+        cells: at least one, all ended.
+
+    Returns:
+        Processor time of all together, the wall-clock of the one that ran longest, and the memory of the one that took
+        most (the limit of memory is one cell's); None where no cell tells.
+    """
+    each = [cell.meters() for cell in cells]
+    cpu = [m.cpu_seconds for m in each if m.cpu_seconds is not None]
+    peak = [m.peak_bytes for m in each if m.peak_bytes is not None]
+    return Meters(
+        seconds=max(m.seconds for m in each),
+        cpu_seconds=sum(cpu) if cpu else None,
+        peak_bytes=max(peak) if peak else None,
     )

@@ -109,6 +109,29 @@ class KeptCell:
             f"The cell ended before it connected (status {self._keeper.status}): {self.diagnostic()}"
         )
 
+    @property
+    def waits(self) -> bool:
+        """Whether the cell still runs and has said nothing."""
+        return not self._keeper.ended.is_set() and not self._spoke()
+
+    def _spoke(self) -> bool:
+        look = select.poll()
+        look.register(self.connection.fileno(), select.POLLIN)
+        return bool(look.poll(0))
+
+    def give(self, model: Path) -> None:
+        """Put the model into the inbox of a cell that was started without one; its time counts from now.
+
+        Args:
+            model: host path of the model file or folder; the cell can read it, and nobody can change it.
+
+        Raises:
+            CellUnavailable: it cannot be put in place.
+        """
+        assert self._inbox is not None
+        place.deliver(self.lease, self._inbox, model)
+        self._keeper.begin_again()
+
     def ending(self) -> Ending:
         """End the cell if it still runs, and say how it ended."""
         if self._ending is None:

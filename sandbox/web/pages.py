@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import mimetypes
 from pathlib import Path
 from typing import Any, cast
@@ -22,9 +23,13 @@ from flask import (
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as BaseResponse
 
+from model_cards.dossier import Dossier
 from sandbox.errors import NotAllowed
 from sandbox.records import queue, uploads
 from sandbox.records.database import State, Submission
+from sandbox.review import portfolio as systems
+from sandbox.review.permissions import Permission
+from sandbox.web import identity as who
 from sandbox.web import receiving
 from sandbox.web.live import STAGES, progress_of
 from sandbox.web.security import csrf_token, require_token
@@ -76,7 +81,19 @@ def _in_every_template() -> dict[str, Any]:
         "languages": [(code, Pages(code)("language"), _same_page(code)) for code in LANGUAGES],
         "service_name": words()("service"),
         "upload_limit": service().settings.upload_bytes,
+        "me": who.identity(),
+        "has_accounts": service().settings.accounts != "off",
+        "may": _may,
     }
+
+
+def _may(permission: str, organisation: str | None = None) -> bool:
+    """Tell templates whether whoever asks has a permission: in an organisation, or where None is given in any."""
+    me = who.identity()
+    if me is None:
+        return False
+    wanted = Permission(permission)
+    return me.is_alone or (me.holds(wanted, organisation) if organisation else bool(me.where(wanted)))
 
 
 def _same_page(lang: str) -> str:
@@ -105,13 +122,33 @@ def root() -> BaseResponse:
 @blueprint.get("/<lang:lang>/")
 def start(lang: str) -> str:  # noqa: ARG001  # read from the address by `words`
     """Say what this is and what it is not, and take a submission."""
-    return render_template("start.html", problem=None, newest=queue.newest(service().database, limit=5))
+    return _start_page(None)
+
+
+def _start_page(problem: str | None) -> str:
+    newest = queue.newest(service().database, limit=5, organisations=who.organisations(Permission.READ))
+    me = who.identity()
+    into = [(i, me.names[i]) for i in me.where(Permission.SUBMIT)] if me and not me.is_alone else []
+    return render_template("start.html", problem=problem, newest=newest, into=into)
 
 
 @blueprint.get("/<lang:lang>/submissions")
 def submissions(lang: str) -> str:  # noqa: ARG001
-    """List the submissions of this machine."""
-    return render_template("submissions.html", rows=queue.newest(service().database))
+    """List the submissions that one may read."""
+    rows = queue.newest(service().database, organisations=who.organisations(Permission.READ))
+    return render_template("submissions.html", rows=rows)
+
+
+@blueprint.get("/<lang:lang>/portfolio")
+def portfolio(lang: str) -> str:  # noqa: ARG001
+    """Show per system that one may read of where it stands."""
+    places = systems.portfolio(
+        service().database,
+        uploads.dossiers(service().settings),
+        organisations=who.organisations(Permission.READ),
+        today=dt.datetime.now(dt.UTC).date(),
+    )
+    return render_template("portfolio.html", places=places)
 
 
 @blueprint.post("/<lang:lang>/submissions")
@@ -123,27 +160,41 @@ def submit(lang: str) -> BaseResponse:
     taken = g.get("receiving")
     if sent is None or taken is None or taken.size == 0:
         csrf_token()
-        page = render_template(
-            "start.html",
-            problem=words()("start.problem.none" if sent is None or not sent.filename else "start.problem.empty"),
-            newest=queue.newest(service().database, limit=5),
-        )
-        return make_response(page, 422)
-    submission_id = receiving.keep(taken, sent.filename or "", service().database, actor=ACTOR)
+        code = "none" if sent is None or not sent.filename else "empty"
+        return make_response(_start_page(words()(f"start.problem.{code}")), 422)
+    submission_id = keep_for(taken, sent.filename or "", request.form.get("organisation", ""), actor=ACTOR)
     return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
 
 
-def _found(submission_id: str) -> Submission:
-    found = queue.find(service().database, submission_id)
-    if found is None:
-        raise NotAllowed("there is no such submission")
-    return found
+def keep_for(taken: uploads.Receiving, name: str, organisation: str, *, actor: str) -> str:
+    """Keep an upload for the organisation named, or for the only one that it can be for.
+
+    Returns:
+        The id of the submission.
+    """
+    me = who.somebody()
+    if me.is_alone:
+        return receiving.keep(taken, name, service().database, actor=actor)
+    possible = me.where(Permission.SUBMIT)
+    if not organisation and len(possible) == 1:
+        organisation = possible[0]
+    if organisation not in possible:
+        raise NotAllowed("not for this organisation", hidden=organisation not in me.may)
+    who.limited("submit")
+    return receiving.keep(
+        taken,
+        name,
+        service().database,
+        actor=me.actor,
+        organisation=organisation,
+        submitted_by=me.person_id,
+    )
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>")
 def submission(lang: str, submission_id: str) -> BaseResponse | str:
     """Show how far a submission is, what was wrong with it, or lead to its report."""
-    found = _found(submission_id)
+    found = who.found_submission(submission_id)
     if found.state == State.DONE:
         return redirect(url_for("pages.report", lang=lang, submission_id=submission_id), 303)
     progress = progress_of(found, queue.waiting_before(service().database, found), words())
@@ -159,7 +210,7 @@ def submission(lang: str, submission_id: str) -> BaseResponse | str:
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/events")
 def events(lang: str, submission_id: str) -> BaseResponse:  # noqa: ARG001
     """Stream the progress of a submission; 204 tells the browser to stop asking."""
-    _found(submission_id)
+    who.found_submission(submission_id)
     stream = service().streams.open(submission_id, words())
     if stream is None:
         return Response(status=204)
@@ -170,8 +221,8 @@ def events(lang: str, submission_id: str) -> BaseResponse:  # noqa: ARG001
 def cancel(lang: str, submission_id: str) -> BaseResponse:
     """Ask for a submission to be stopped."""
     require_token()
-    _found(submission_id)
-    queue.request_cancel(service().database, submission_id, actor=ACTOR)
+    who.found_submission(submission_id)
+    queue.request_cancel(service().database, submission_id, actor=who.actor(ACTOR))
     return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
 
 
@@ -184,10 +235,41 @@ def _folder(found: Submission) -> Path:
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/report")
 def report(lang: str, submission_id: str) -> str:
     """Show a report: three counts, the indicated class, the card, and all its files."""
-    found = _found(submission_id)
+    found = who.found_submission(submission_id)
     files = uploads.files_of(_folder(found))
+    who.note_reading(found, "report")
     offered = [name for pattern in DOWNLOADS if (name := pattern.format(lang=lang)) in files]
-    return render_template("report.html", row=found, offered=offered, has_card=f"model_card.{lang}.html" in files)
+    return render_template(
+        "report.html",
+        row=found,
+        offered=offered,
+        has_card=f"model_card.{lang}.html" in files,
+        versions=queue.versions_of(service().database, found),
+    )
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/compare/<other_id>")
+def compare(lang: str, submission_id: str, other_id: str) -> str:  # noqa: ARG001
+    """Show what changed from another submission to this one."""
+    found, other = who.found_submission(submission_id), who.also_found(other_id)
+    _folder(found)
+    _folder(other)
+    return render_template("compare.html", row=found, other=other)
+
+
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/compare/<other_id>/comparison.html")
+def comparison(lang: str, submission_id: str, other_id: str) -> BaseResponse:
+    """Give the comparison as a document of its own, which can run nothing."""
+    from model_cards.exports import html
+    from sandbox.comparing import compare as compared
+    from sandbox.comparing import to_card
+
+    found, other = who.found_submission(submission_id), who.also_found(other_id)
+    before, after = (Dossier.from_json((_folder(row) / "dossier.json").read_bytes()) for row in (other, found))
+    for row in (other, found):
+        who.note_reading(row, "comparison")
+    g.is_document = True
+    return Response(html.page(to_card(compared(before, after), lang)), mimetype="text/html")
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/card/model_card.<of>.html")
@@ -206,11 +288,12 @@ def file(lang: str, submission_id: str, name: str) -> BaseResponse:  # noqa: ARG
 
 
 def _document(submission_id: str, name: str, *, download: bool) -> BaseResponse:
-    found = _found(submission_id)
+    found = who.found_submission(submission_id)
     folder = _folder(found)
     # Compared with what is there, never joined and hoped for.
     if name not in uploads.files_of(folder):
         abort(404)
+    who.note_reading(found, name)
     g.is_document = True
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     return send_file(folder / name, mimetype=kind, as_attachment=download, download_name=Path(name).name)
@@ -219,12 +302,13 @@ def _document(submission_id: str, name: str, *, download: bool) -> BaseResponse:
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/dossier.zip")
 def dossier(lang: str, submission_id: str) -> BaseResponse:  # noqa: ARG001
     """Give the whole dossier as one zip."""
-    return send_dossier(_found(submission_id))
+    return send_dossier(who.found_submission(submission_id))
 
 
 def send_dossier(found: Submission) -> BaseResponse:
     """Send the zip of a dossier, as it was made when the dossier was."""
     path = uploads.dossiers(service().settings) / f"{_folder(found).name}.zip"
+    who.note_reading(found, "dossier.zip")
     g.is_document = True
     return send_file(
         path, mimetype="application/zip", as_attachment=True, download_name=f"dossier-{found.id[:8]}.zip", etag=True

@@ -57,12 +57,21 @@ def start() -> uploads.Receiving:
     return cast("uploads.Receiving", g.receiving)
 
 
-def keep(receiving: uploads.Receiving, name: str, database: Database, *, actor: str) -> str:
+def keep(
+    receiving: uploads.Receiving,
+    name: str,
+    database: Database,
+    *,
+    actor: str,
+    organisation: str | None = None,
+    submitted_by: str | None = None,
+) -> str:
     """Keep a received upload and put it into the queue.
 
     Args:
         name: the file name as sent.
         actor: who sent it, for the audit log.
+        organisation, submitted_by: whose it is, by id; None where the service has no accounts.
 
     Returns:
         The id of the submission.
@@ -76,6 +85,8 @@ def keep(receiving: uploads.Receiving, name: str, database: Database, *, actor: 
             size=receiving.size,
             digest=receiving.digest,
             actor=actor,
+            organisation=organisation,
+            submitted_by=submitted_by,
         )
     except BaseException:
         uploads.remove_upload(_settings(), receiving.submission_id)

@@ -1,7 +1,7 @@
 """What every answer and every request of the web process must have: headers, the right host, the right origin, a token.
 
-Assumes of its caller: there is no sign-in yet, so the service listens on this machine alone unless the operator puts
-something in front of it that signs people in.
+Assumes of its caller: a service that listens elsewhere than on this machine has accounts, and stands behind something
+that encrypts; its cookie is sent over nothing else.
 """
 
 from __future__ import annotations
@@ -45,19 +45,21 @@ def secure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_NAME="aiact_sandbox",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_SECURE=not is_this_machine(host),
         MAX_CONTENT_LENGTH=SMALL_BODY_BYTES,
         # The parser's own buffer counts too, and holds a whole piece of the upload.
         MAX_FORM_MEMORY_SIZE=8 * SMALL_BODY_BYTES,
         MAX_FORM_PARTS=8,
     )
-    if _is_this_machine(host):
+    if is_this_machine(host):
         app.before_request(_refuse_other_names)
     app.before_request(_refuse_other_origins)
     app.after_request(_add_headers)
     app.jinja_env.globals["csrf_token"] = csrf_token
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Tell whether an address can be reached from this machine alone."""
     if host.strip("[]") == "localhost":
         return True
     try:
@@ -92,7 +94,7 @@ def _refuse_other_names() -> None:
 
     A page elsewhere can give its own name this machine's address; the browser then takes both for one site.
     """
-    if not _is_this_machine(urlsplit(f"//{request.host}").hostname or ""):
+    if not is_this_machine(urlsplit(f"//{request.host}").hostname or ""):
         abort(400)
 
 

@@ -50,6 +50,12 @@ def test_the_walk_through_of_the_readme_works_as_typed(tmp_path: Path, bwrap: st
         )
         assert done.returncode in (0, 1, 5), f"{text}\n{done.stdout}\n{done.stderr}"
     assert (tmp_path / "my-dossier" / "model_card.en.html").is_file()
+    (code,) = blocks(ROOT / "README.md", "python")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("undetermined")
 
 
 def test_every_relative_link_leads_somewhere() -> None:

@@ -13,6 +13,12 @@ FILES = {
     "place": "tests/sandbox/isolation/test_place.py",
     "filter": "tests/sandbox/isolation/test_seccomp.py",
     "list": "tests/sandbox/cell/test_requirements.py",
+    "pool": "tests/sandbox/isolation/test_pool.py",
+    "spread": "tests/sandbox/isolation/test_spread.py",
+    "knowing": "tests/hostile/test_knowing_models.py",
+    "remembered": "tests/checks/cybersecurity/test_knowing_models.py",
+    "told": "tests/checks/explainability/test_told_apart.py",
+    "pickles": "tests/hostile/test_pickles.py",
 }
 
 

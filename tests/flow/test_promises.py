@@ -166,9 +166,16 @@ def test_a_folder_and_a_zip_of_it_are_the_same_submission(tmp_path: Path, settin
 
 
 def test_judging_again_from_evidence_gives_the_same_findings(tmp_path: Path, settings: Settings, bwrap: str) -> None:
+    import yaml
+
     from sandbox.judge_again import judge_again
 
-    done = run(submit(tmp_path / "a", rows(1)), tmp_path / "out", settings)
+    folder = submit(tmp_path / "a", rows(1).assign(age=lambda t: np.where(t["months"] > 30, "old", "young")))
+    content = yaml.safe_load((folder / "submission.yaml").read_text(encoding="utf-8"))
+    # Not in the order of the alphabet: the order that was declared is kept, also for pairs of attributes.
+    content["data"]["columns"] = {"sex": "group", "age": "group", "granted": "label"}
+    real.write_submission(folder, content)
+    done = run(folder, tmp_path / "out", settings)
     again = judge_again(done.folder, out=tmp_path / "again", settings=settings, as_of=done.dossier.risk.as_of)
     assert again.dossier.to_json() == done.dossier.to_json()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -133,7 +134,7 @@ def test_items_of_documentation_are_told_with_their_passage() -> None:
     said = part(build(assessment(), "nl"), "documentation")
     assert "“The system orders files for review.”" in said
     assert "Alleen een invulplek" in said
-    assert "geen passage" in said
+    assert "Niet gevonden (1)" in said
     assert "niet beoordeeld" in said
 
 
@@ -146,7 +147,7 @@ def test_the_receipt_says_what_was_tried_seen_and_held() -> None:
 
 def test_a_single_decision_is_a_sentence_and_no_explanation_under_article_86() -> None:
     said = part(build(assessment(), "en"), "explainability-single-decisions").replace("\u00a0", " ")
-    assert "For one person the model's output was 63.0 %, where the average is 24.0 %." in said
+    assert "For this person the model put the probability of “&gt;50K” at 63.0 %; on average it is 24.0 %." in said
     assert "age = 52 (+31.0 percentage points)" in said
     assert "not an explanation under Article 86" in said
 
@@ -219,8 +220,28 @@ def test_the_data_of_a_figure_can_be_read_back() -> None:
         name="n", kind="bars", columns={"group": ("a", None), "value": (1, 2.5), "mixed": ("x", 3), "big": (True, None)}
     )
     table = pq.read_table(io.BytesIO(parquet(figure))).to_pydict()
+    about = json.loads((pq.read_schema(io.BytesIO(parquet(figure))).metadata or {})[b"figure"])
+    assert about == {"kind": "bars", "params": {}, "row_level": False}
     assert table == {"group": ["a", None], "value": [1.0, 2.5], "mixed": ["x", "3"], "big": [True, None]}
 
 
 def test_every_outcome_is_in_the_usual_assessment() -> None:
     assert {f.outcome for f in assessment().dossier.findings} == set(Outcome)
+
+
+def test_definitions_and_the_law_stand_once_and_not_under_every_finding() -> None:
+    card = build(assessment(), "en")
+    definition = "fairlearn.metrics"
+    assert definition in part(card, "method-definitions")
+    assert definition not in part(card, "findings")
+    assert "AIA" in part(card, "method-law")
+
+
+def test_what_rests_on_no_reading_of_the_law_is_marked() -> None:
+    risk = assessment().dossier.risk
+    law = risk.other_law[0].model_copy(update={"confidence": "unverified"})
+    card = build(assessment(risk=risk.model_copy(update={"other_law": (law,)})), "en")
+    table = next(s for s in card.walk() if s.id == "law-other").blocks[0]
+    assert isinstance(table, Table)
+    assert table.rows[0][2].tone == "undecided"
+    assert "Not verified" in part(card, "law-other")

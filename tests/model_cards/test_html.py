@@ -72,7 +72,19 @@ def test_every_drawing_has_a_text_alternative_and_its_figures_as_a_table(page: p
     drawings = [a for tag, a in page.tags if tag == "svg"]
     assert drawings
     assert all(a.get("role") == "img" and a.get("aria-labelledby") for a in drawings)
-    assert [tag for tag, _ in page.tags].count("details") == len(drawings)
+    assert len([tag for tag, a in page.tags if tag == "details" and a.get("class") == "figures"]) == len(drawings)
+
+
+def test_details_that_few_readers_need_are_folded_under_their_heading(page: pages.Page) -> None:
+    tags = [(tag, a.get("class")) for tag, a in page.tags]
+    assert tags.count(("details", "more")) >= 3
+    assert all(tags[i + 1][0] == "summary" for i, tag in enumerate(tags) if tag == ("details", "more"))
+
+
+def test_the_summary_does_not_repeat_the_facts_of_the_header(content: bytes) -> None:
+    shown = content.decode().split("<main", 1)[1].split('id="findings"', 1)[0]
+    assert "<dt>Provider</dt>" not in shown
+    assert "<dt>Aanbieder</dt>" not in shown
 
 
 def test_there_is_a_way_past_the_navigation(page: pages.Page) -> None:

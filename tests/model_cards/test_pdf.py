@@ -63,8 +63,8 @@ def test_headings_tables_lists_and_pictures_are_in_the_structure_tree(reader: Pd
 
 def test_pages_are_numbered_listed_and_referred_to(reader: PdfReader) -> None:
     pages = [page.extract_text() for page in reader.pages]
-    assert len(pages) > 8
-    assert any(word in pages[1] for word in ("Contents", "Inhoud"))
+    assert len(pages) >= 8
+    assert any(word in pages[0] for word in ("Contents", "Inhoud"))
     assert any(f"2 {word} {len(pages)}" in pages[1] for word in ("of", "van"))
     assert len(reader.outline) > 5
 

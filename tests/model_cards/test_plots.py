@@ -68,6 +68,19 @@ def figure(kind: str, names: tuple[Any, ...] = ("age", "job", "pay"), **params: 
                 "rank": tuple(None if i % 2 else i / (9 * n) for i in range(9 * n)),
             }
             more |= {"kind": "probability", "of": names[0], "explained_rows": 9, "background_rows": 9}
+        case "calibration":
+            columns = {
+                "group": names,
+                "score": tuple(abs(s) for s in spread),
+                "value": tuple(abs(s) * 0.9 for s in spread),
+                "low": tuple(abs(s) * 0.8 for s in spread),
+                "high": tuple(abs(s) * 1.1 for s in spread),
+                "rows": tuple(range(10, 10 + n)),
+            }
+            more |= {"attribute": names[0]}
+        case "thresholds":
+            columns = {"threshold": tuple(i / (n + 1) for i in range(n)), "value": tuple(abs(s) for s in spread)}
+            more |= {"attribute": names[0], "now": 0.5}
         case _:
             columns = {"feature": names, "value": names, "contribution": tuple(spread), "error": (0.0,) * n}
             more |= {"kind": "probability", "of": names[0], "base_value": 0.25, "output": 0.25 + sum(spread)}

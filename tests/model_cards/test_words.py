@@ -63,6 +63,20 @@ def test_a_difference_of_shares_is_in_percentage_points() -> None:
     assert EN.number(0.1945, "share", name="selection_rate") == f"19.5{NBSP}%"
 
 
+@pytest.mark.parametrize(
+    "name", ["gain", "largest_shortfall", "accuracy_lost", "mean_gap_difference", "accuracy_change"]
+)
+def test_a_gain_or_shortfall_of_a_share_is_in_percentage_points(name: str) -> None:
+    assert EN.number(0.02, "share", name=name) == f"2.0{NBSP}percentage points"
+
+
+def test_a_claim_less_what_was_measured_is_in_percentage_points_under_whatever_name() -> None:
+    shortfall = Measure(name="accuracy", value=0.02, low=0.01, high=0.03, rows=10, unit="share")
+    assert EN.value(EN.said("accuracy.claims", shortfall)) == f"2.0{NBSP}percentage points (1.0 to 3.0)"
+    assert EN.value(EN.said("accuracy.overall", shortfall)) == f"2.0{NBSP}% (1.0 to 3.0)"
+    assert EN.said("accuracy.claims", shortfall.model_copy(update={"unit": "points"})).name == "accuracy"
+
+
 def test_a_measure_is_written_with_its_interval_and_an_exact_one_stands_alone() -> None:
     given = Measure(name="accuracy", value=0.1945, low=0.179, high=0.21, rows=10, unit="share")
     assert EN.value(given) == f"19.5{NBSP}% (17.9 to 21.0)"

@@ -74,13 +74,17 @@ def test_a_start_without_files_is_accepted_as_documents(sector: str | None, sett
     start(tmp_path / "s", sector=sector, settings=settings)
     with accepted(tmp_path / "s", settings, tmp_path) as bundle:
         assert bundle.declaration.route == "documents"
-        assert bundle.declaration.system.public_body is (sector == "benefits")
-        assert set(bundle.declaration.answers.values()) <= {"unknown", ("unknown",)}
+        assert bundle.declaration.system.public_body is (sector in ("benefits", "letters"))
+        if sector is None:
+            assert set(bundle.declaration.answers.values()) <= {"unknown", ("unknown",)}
+        else:
+            assert bundle.declaration.answers == SECTORS[sector].answers
+            assert [d.name for d in bundle.documents] == ["technical_documentation.md"]
         assert "areas" in bundle.declaration.answers
 
 
-@pytest.mark.parametrize("sector", ["credit", "benefits", "maintenance"])
-def test_the_commented_part_is_a_submission_too(sector: str, settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sector", [None, *SECTORS])
+def test_the_commented_part_is_a_submission_too(sector: str | None, settings: Settings, tmp_path: Path) -> None:
     start(tmp_path / "s", sector=sector, settings=settings)
     path = tmp_path / "s" / "submission.yaml"
     part = re.compile(r"^# ((?:  )*[a-z_]+:.*)$", re.MULTILINE)
@@ -88,6 +92,23 @@ def test_the_commented_part_is_a_submission_too(sector: str, settings: Settings,
     with pytest.raises(Refused) as raised:
         accepted(tmp_path / "s", settings, tmp_path)
     assert {p.code for p in raised.value.problems} == {"file.absent"}
+
+
+@pytest.mark.parametrize("sector", SECTORS)
+def test_every_likely_answer_is_marked_as_an_example_and_every_question_asked_is_there(
+    sector: str, settings: Settings, tmp_path: Path
+) -> None:
+    steps = start(tmp_path / "s", sector=sector, settings=settings)
+    assert [line[:2] for line in steps.splitlines()[:3]] == ["1.", "2.", "3."]
+    text = (tmp_path / "s" / "answers.yaml").read_text()
+    for name in SECTORS[sector].answers:
+        (line,) = [x for x in text.splitlines() if x.startswith(f"{name}:")]
+        assert "# EXAMPLE, " in line, line
+    words = SECTORS[sector]
+    assert words.limits
+    assert words.groups
+    assert set(words.groups) <= {n for n, role in words.columns.items() if "group" in role}
+    assert list(words.columns.values()).count("label") == 1
 
 
 def test_a_pickle_is_accepted_only_after_a_person_agreed(settings: Settings, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from pathlib import Path
 
@@ -127,16 +128,16 @@ def test_documents_alone_are_enough(take, tmp_path: Path) -> None:
                 "a.md": "# Purpose\r\nText\r\n",
                 "b.html": "<html><head><style>x{}</style></head><body><h2>Data</h2><p>Kept &amp; used</p>"
                 "<script>alert(1)</script></body></html>",
-                "c.pdf": b"%PDF-1.7",
+                "c.odt": b"PK",
             },
-            documents=["a.md", "b.html", "c.pdf"],
+            documents=["a.md", "b.html", "c.odt"],
         )
     )
     assert [d.name for d in bundle.documents] == ["a.md", "b.html"]
     assert bundle.documents[0].text == "# Purpose\nText\n"
     assert bundle.documents[1].text.split() == ["##", "Data", "Kept", "&", "used"]
     assert bundle.documents[0].digest == bundle.files["a.md"]
-    assert any("c.pdf was not read" in note for note in bundle.notes)
+    assert any("c.odt was not read" in note for note in bundle.notes)
     assert bundle.table is None
     assert bundle.declaration.route == "documents"
 
@@ -193,3 +194,28 @@ def test_an_intake_cell_reads_the_same_as_a_limited_process(
         assert walled.table.features.equals(plain.table.features)
         assert walled.table.groups.equals(plain.table.groups)
         assert walled.recorded == plain.recorded
+
+
+def test_a_croissant_file_is_read_as_a_data_sheet(take, tmp_path: Path) -> None:
+    croissant = {
+        "@context": {"@vocab": "https://schema.org/", "rai": "http://mlcommons.org/croissant/RAI/"},
+        "@type": "sc:Dataset",
+        "name": "loans",
+        "description": "Loans of one year.",
+        "license": ["CC-BY-4.0"],
+        "creator": {"@type": "sc:Organization", "name": "Example BV"},
+        "rai:dataCollection": "taken from the ledger",
+        "rai:dataCollectionTimeframe": ["2024-01-01", "2024-12-31"],
+        "rai:dataLimitations": "no self-employed",
+    }
+    folder = submissions.predictions(
+        tmp_path / "s", files={"sheet.json": json.dumps(croissant, indent=2)}, data={"datasheet": "sheet.json"}
+    )
+    assert take(folder).declaration.datasheet == {
+        "origin": "Example BV",
+        "collection": "taken from the ledger",
+        "purpose": "Loans of one year.",
+        "period": "2024-01-01, 2024-12-31",
+        "licence": "CC-BY-4.0",
+        "known_gaps": "no self-employed",
+    }

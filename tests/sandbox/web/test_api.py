@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from flask import Flask
@@ -15,6 +15,7 @@ from sandbox.engine import run
 from sandbox.errors import Broken, CellUnavailable, NotAllowed, Problem, Refused
 from sandbox.records import queue, uploads
 from sandbox.records.database import Database
+from sandbox.review.permissions import ROUTES, Access
 from sandbox.settings import Settings
 
 API = "/api/v1/submissions"
@@ -55,7 +56,7 @@ def test_an_upload_of_many_pieces_arrives_whole(client: FlaskClient, settings: S
     content = bytes(range(256)) * (settings.upload_bytes // 256)
     made = post(client, content).get_json()
     assert made["bytes"] == len(content)
-    assert uploads.upload_path(settings, made["id"]).read_bytes() == content
+    assert b"".join(uploads.read_upload(settings, made["id"])) == content
 
 
 def test_problems_come_with_field_code_and_sentence(client: FlaskClient, ended: Callable[..., str]) -> None:
@@ -107,10 +108,14 @@ def test_what_is_not_there_and_what_cannot_be_done_are_told_apart(client: FlaskC
         (ZeroDivisionError("secret"), 500),
     ],
 )
-def test_each_error_has_its_answer_in_pages_and_api(app: Flask, error: Exception, status: int) -> None:
+def test_each_error_has_its_answer_in_pages_and_api(
+    app: Flask, error: Exception, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail() -> str:
         raise error
 
+    for endpoint in ("api_fails", "page_fails"):
+        monkeypatch.setitem(cast("dict[str, Access]", ROUTES), endpoint, Access.ANYONE)
     app.add_url_rule("/api/v1/fails", "api_fails", fail)
     app.add_url_rule("/nl/fails", "page_fails", fail)
     app.testing = False

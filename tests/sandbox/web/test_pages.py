@@ -44,7 +44,7 @@ def test_an_upload_is_kept_unopened_and_waits(submit: Submit, settings: Settings
     assert found is not None
     assert (found.state, found.name, found.bytes) == ("queued", "loan.zip", len(content))
     assert found.digest == hashlib.sha256(content).hexdigest()
-    assert uploads.upload_path(settings, submission_id).read_bytes() == content
+    assert b"".join(uploads.read_upload(settings, submission_id)) == content
     with database.reading() as session:
         assert audit.length(session) == 1
 
@@ -53,7 +53,7 @@ def test_an_upload_of_many_pieces_arrives_whole(submit: Submit, settings: Settin
     content = bytes(range(256)) * (settings.upload_bytes // 256)
     answer = submit(content)
     assert answer.status_code == 303
-    assert uploads.upload_path(settings, answer.location.rpartition("/")[2]).read_bytes() == content
+    assert b"".join(uploads.read_upload(settings, answer.location.rpartition("/")[2])) == content
 
 
 @LANGUAGES
@@ -204,7 +204,7 @@ def test_a_hostile_file_name_is_shown_as_text_and_never_used(
         assert "\u202e" not in text
         assert "\u0000" not in text
         assert len(text) < 40_000
-    assert [p.name for p in uploads.uploads(settings).iterdir()] == [f"{answer.location.rpartition('/')[2]}.zip"]
+    assert [p.name for p in uploads.uploads(settings).iterdir()] == [f"{answer.location.rpartition('/')[2]}.sealed"]
 
 
 def test_a_hostile_system_name_is_text_in_the_report(client: FlaskClient, ended: Callable[..., str]) -> None:

@@ -1,0 +1,221 @@
+"""The pages of people: signing in and out, one's own account and tokens, and the people of an organisation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, session, url_for
+from werkzeug.wrappers import Response as BaseResponse
+
+from sandbox.errors import NotAllowed
+from sandbox.records.database import now
+from sandbox.review import people
+from sandbox.review.people import Unfit
+from sandbox.review.permissions import SCOPES, Permission, Role
+from sandbox.web import identity as who
+from sandbox.web.pages import service
+from sandbox.web.security import require_token
+from sandbox.web.words import LANGUAGES
+
+blueprint = Blueprint("accounts", __name__)
+
+OURS = re.compile(rf"/(?:{'|'.join(LANGUAGES)})/[A-Za-z0-9/._-]*")
+"""Addresses that signing in may lead on to: a path of pages of ours and nothing else."""
+
+TOKEN_DAYS = (7, 30, 90, 365)
+
+
+@blueprint.get("/<lang:lang>/sign-in")
+def sign_in(lang: str) -> BaseResponse | str:
+    """Ask for name and password."""
+    if who.identity() is not None:
+        return redirect(url_for("pages.start", lang=lang), 303)
+    return _sign_in_page(failed=False, login="")
+
+
+def _sign_in_page(*, failed: bool, login: str) -> str:
+    onward = request.values.get("next", "")
+    return render_template(
+        "sign_in.html",
+        failed=failed,
+        login=login,
+        onward=onward if OURS.fullmatch(onward) else "",
+        nobody=people.is_empty(service().database),
+        minutes=int(people.LOCKED.total_seconds() // 60),
+    )
+
+
+@blueprint.post("/<lang:lang>/sign-in")
+def enter(lang: str) -> BaseResponse:
+    """Sign a person in: a new session under a new secret, whatever the browser held before."""
+    require_token()
+    who.limited("sign_in")
+    login = request.form.get("login", "")
+    secret = people.sign_in(service().database, login=login, password=request.form.get("password", ""))
+    if secret is None:
+        return make_response(_sign_in_page(failed=True, login=login), 422)
+    _begin(secret)
+    onward = request.form.get("next", "")
+    return redirect(onward if OURS.fullmatch(onward) else url_for("pages.start", lang=lang), 303)
+
+
+def _begin(secret: str) -> None:
+    session.clear()
+    session[who.SECRET] = secret
+
+
+@blueprint.post("/<lang:lang>/sign-out")
+def sign_out(lang: str) -> BaseResponse:
+    """End this session."""
+    require_token()
+    people.sign_out(service().database, str(session.get(who.SECRET, "")))
+    session.clear()
+    return redirect(url_for("accounts.sign_in", lang=lang), 303)
+
+
+@blueprint.get("/<lang:lang>/account")
+def account(lang: str) -> str:  # noqa: ARG001  # read from the address by `words`
+    """Show who one is, what one may where, and one's tokens."""
+    return _account_page()
+
+
+def _account_page(**more: Any) -> str:
+    me = who.somebody()
+    database = service().database
+    tokens = people.tokens_of(database, str(me.person_id))
+    scopes = [
+        (f"{scope}:{organisation}", scope, me.names[organisation])
+        for organisation in me.where(Permission.READ)
+        for scope in SCOPES
+        if SCOPES[scope] <= me.may[organisation]
+    ]
+    roles = {
+        organisation: member.roles
+        for organisation in me.may
+        for member in people.members(database, organisation)
+        if member.person_id == me.person_id
+    }
+    filled = {"problem": "", "token": "", "token_problem": "", "changed": False} | more
+    return render_template(
+        "account.html", me=me, tokens=tokens, scopes=scopes, roles=roles, days=TOKEN_DAYS, now=now(), **filled
+    )
+
+
+@blueprint.post("/<lang:lang>/account/password")
+def change_password(lang: str) -> BaseResponse:  # noqa: ARG001
+    """Replace one's password; all other sessions end."""
+    require_token()
+    who.limited("sign_in")
+    me = who.somebody()
+    new = request.form.get("new", "")
+    problem = "repeat" if new != request.form.get("again", "") else ""
+    if not problem:
+        try:
+            secret = people.set_password(
+                service().database,
+                person_id=str(me.person_id),
+                password=new,
+                old=request.form.get("old", ""),
+                actor=me.actor,
+            )
+        except Unfit as unfit:
+            problem = unfit.code
+        else:
+            if secret is not None:
+                _begin(secret)
+                g.identity = people.identify(service().database, secret)
+                return make_response(_account_page(changed=True))
+            problem = "old"
+    return make_response(_account_page(problem=problem), 422)
+
+
+@blueprint.post("/<lang:lang>/account/tokens")
+def make_token(lang: str) -> BaseResponse:  # noqa: ARG001
+    """Make a token and show it this once."""
+    require_token()
+    scope, _, organisation = request.form.get("scope", "").partition(":")
+    days = request.form.get("days", "")
+    try:
+        token = people.make_token(
+            service().database,
+            who.somebody(),
+            name=request.form.get("name", ""),
+            organisation_id=organisation,
+            scope=scope,
+            days=int(days) if days.isdecimal() and len(days) < 5 else 0,
+        )
+    except Unfit as unfit:
+        return make_response(_account_page(token_problem=unfit.code), 422)
+    return make_response(_account_page(token=token), 201)
+
+
+@blueprint.post("/<lang:lang>/account/tokens/<token_id>/end")
+def end_token(lang: str, token_id: str) -> BaseResponse:
+    """End one of one's own tokens."""
+    require_token()
+    if not people.end_token(service().database, who.somebody(), token_id):
+        raise NotAllowed("there is no such token")
+    return redirect(url_for("accounts.account", lang=lang), 303)
+
+
+@blueprint.get("/<lang:lang>/people", endpoint="people")
+def people_of(lang: str) -> str:  # noqa: ARG001
+    """Show the people of the organisations where one may see them."""
+    return _people_page()
+
+
+def _people_page(**more: Any) -> str:
+    me = who.somebody()
+    listed = [
+        (
+            organisation,
+            me.names[organisation],
+            people.members(service().database, organisation),
+            me.holds(Permission.MANAGE_MEMBERS, organisation),
+        )
+        for organisation in me.where(Permission.SEE_MEMBERS)
+    ]
+    filled = {"problem": "", "at": "", "made": None} | more
+    return render_template("people.html", me=me, listed=listed, all_roles=list(Role), **filled)
+
+
+@blueprint.post("/<lang:lang>/organisations/<organisation_id>/members")
+def add_member(lang: str, organisation_id: str) -> Response | BaseResponse:
+    """Give a person a role; whoever cannot sign in yet gets a drawn password, shown this once."""
+    require_token()
+    database, me = service().database, who.somebody()
+    login, role = request.form.get("login", ""), request.form.get("role", "")
+    drawn = ""
+    try:
+        if role not in list(Role):
+            raise Unfit("role", "there is no such role")
+        person = people.person_of(database, login)
+        if person is None:
+            drawn = people.draw_password()
+            person = people.create_person(
+                database,
+                login=login,
+                name=request.form.get("name", "") or login,
+                password=drawn,
+                actor=me.actor,
+                must_change=True,
+            )
+    except Unfit as unfit:
+        return make_response(_people_page(problem=unfit.code, at=organisation_id), 422)
+    people.give_role(database, person_id=person, organisation_id=organisation_id, role=Role(role), actor=me.actor)
+    if drawn:
+        return make_response(_people_page(made=(login.strip().lower(), drawn), at=organisation_id), 201)
+    return redirect(url_for("accounts.people", lang=lang), 303)
+
+
+@blueprint.post("/<lang:lang>/organisations/<organisation_id>/members/<person_id>/remove")
+def remove_member(lang: str, organisation_id: str, person_id: str) -> BaseResponse:
+    """Take all roles of a person in an organisation away."""
+    require_token()
+    removed = people.remove_member(
+        service().database, person_id=person_id, organisation_id=organisation_id, actor=who.somebody().actor
+    )
+    if not removed:
+        return make_response(_people_page(problem="last", at=organisation_id), 422)
+    return redirect(url_for("accounts.people", lang=lang), 303)

@@ -1,0 +1,237 @@
+"""Every page and every operation against every role and a stranger: who gets in is what the table says, and no more."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from sandbox.app import create_app
+from sandbox.engine import run
+from sandbox.records import queue, uploads
+from sandbox.records.database import Database, migrate, new_id
+from sandbox.review import people
+from sandbox.review.permissions import ROLES, ROUTES, SCOPES, Access, Permission, Role, allowed
+from sandbox.settings import Settings
+
+PASSWORD = "four words that differ"  # of people who exist in a test
+STRANGER, ELSEWHERE = "stranger", "owner of another organisation"
+EVERYBODY = (*Role, STRANGER, ELSEWHERE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A service with accounts: two organisations, a person per role, and a finished submission of the first."""
+
+    app: Flask
+    database: Database
+    settings: Settings
+    organisation: str
+    submission: str
+    sessions: dict[str, str]
+    tokens: dict[str, str]
+    person: str
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    base = Settings.from_environment()
+    settings = replace(
+        base, state=tmp_path_factory.mktemp("world"), mlflow_tracking_uri="", accounts="local", listen="127.0.0.1:8080"
+    )
+    migrate(settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(people, "HASH", "scrypt:1024:8:1")
+        app = create_app(settings)
+        database: Database = app.extensions["aiact_sandbox"].database
+        here = people.create_organisation(database, name="Municipality", actor="test")
+        there = people.create_organisation(database, name="Startup", actor="test")
+        sessions: dict[str, str] = {}
+        tokens: dict[str, str] = {}
+        persons: dict[str, str] = {}
+        for who in (*Role, ELSEWHERE):
+            login = str(who).replace(" ", "_")
+            person = people.create_person(database, login=login, name=login, password=PASSWORD, actor="test")
+            role = who if isinstance(who, Role) else Role.OWNER
+            people.give_role(
+                database,
+                person_id=person,
+                organisation_id=here if isinstance(who, Role) else there,
+                role=role,
+                actor="test",
+            )
+            secret = people.sign_in(database, login=login, password=PASSWORD)
+            assert secret is not None
+            sessions[who], persons[who] = secret, person
+            identity = people.identify(database, secret)
+            assert identity is not None
+            scope = next((s for s in ("submit", "read") if SCOPES[s] <= allowed(frozenset({role}))), None)
+            if scope is not None:
+                where = here if isinstance(who, Role) else there
+                tokens[who] = people.make_token(
+                    database, identity, name="t", organisation_id=where, scope=scope, days=1
+                )
+        submission = new_id()
+        receiving = uploads.Receiving(settings, submission)
+        receiving.write(b"Benefits")
+        receiving.keep()
+        queue.add(
+            database,
+            submission_id=submission,
+            name="a secret name.zip",
+            size=8,
+            digest="0" * 64,
+            actor="test",
+            organisation=here,
+            submitted_by=persons[Role.SUBMITTER],
+        )
+        claimed = queue.claim(database, worker="test")
+        assert claimed is not None
+        run(submission, settings, token=claimed.token, entry="tests.make.runs:quick")
+        yield World(
+            app=app,
+            database=database,
+            settings=settings,
+            organisation=here,
+            submission=submission,
+            sessions=sessions,
+            tokens=tokens,
+            person=persons[Role.REVIEWER],
+        )
+        database.close()
+
+
+def walked(app: Flask) -> list[tuple[str, str]]:
+    """List every endpoint with each of its methods."""
+    return sorted(
+        (rule.endpoint, method)
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    )
+
+
+def address(rule: Rule, world: World) -> str:
+    values = {
+        "lang": "en",
+        "submission_id": world.submission,
+        "other_id": world.submission,
+        "organisation_id": world.organisation,
+        "person_id": "0" * 32,
+        "token_id": "0" * 32,
+        "of": "en",
+        "name": "dossier.json",
+        "filename": "style.css",
+        "block": "scope",
+    }
+    return re.sub(r"<(?:[^:<>]+:)?([a-z_]+)>", lambda m: values[m[1]], rule.rule)
+
+
+def as_person(world: World, who: str) -> FlaskClient:
+    client = world.app.test_client()
+    with client.session_transaction() as kept:
+        kept["csrf"] = "known"
+        if who in world.sessions:
+            kept["secret"] = world.sessions[who]
+    return client
+
+
+def call(world: World, who: str, endpoint: str, method: str) -> TestResponse:
+    rule = next(r for r in world.app.url_map.iter_rules() if r.endpoint == endpoint and method in (r.methods or ()))
+    more: dict[str, Any] = {}
+    if endpoint.startswith("api."):
+        token = world.tokens.get(who)
+        more["headers"] = {"Authorization": f"Bearer {token}"} if token else {}
+        if endpoint == "api.submit":
+            more |= {"data": b"Benefits", "content_type": "application/zip"}
+    elif method == "POST":
+        # A form that is wrong on purpose: what is asked is who gets as far as having it read.
+        more["data"] = {"csrf": "known", "role": "none", "login": "!", "password": "x", "status": "in_review"}
+        if endpoint == "pages.submit":
+            more["data"]["submission"] = (io.BytesIO(b"Benefits"), "b.zip")
+            more["content_type"] = "multipart/form-data"
+    return as_person(world, who).open(address(rule, world), method=method, **more)
+
+
+def test_every_route_has_a_row_and_every_row_a_route(app: Flask) -> None:
+    assert {endpoint for endpoint, _ in walked(app)} == set(ROUTES)
+
+
+def test_a_route_without_a_row_answers_nobody(app: Flask) -> None:
+    app.add_url_rule("/en/new", "new", lambda: "open")
+    assert app.test_client().get("/en/new").status_code == 404
+
+
+@pytest.mark.parametrize("who", EVERYBODY)
+def test_each_role_gets_where_the_table_lets_it_and_nowhere_else(world: World, who: str) -> None:
+    for endpoint, method in walked(world.app):
+        # These end what the others need.
+        if endpoint in ("accounts.sign_out", "accounts.change_password"):
+            continue
+        answer = call(world, who, endpoint, method)
+        seen = f"{method} {endpoint} as {who}: {answer.status_code}"
+        access, is_api = ROUTES[endpoint], endpoint.startswith("api.")
+        in_address = {"submission_id", "organisation_id"} & set(
+            next(r for r in world.app.url_map.iter_rules() if r.endpoint == endpoint).arguments
+        )
+        has_key = who in (world.tokens if is_api else world.sessions)
+        if access is Access.ANYONE or access is Access.STRANGER_WITH_ACCOUNTS:
+            assert answer.status_code in (200, 302, 303, 422), seen
+        elif not has_key:
+            assert answer.status_code == (401 if is_api else 303), seen
+            assert is_api or "/sign-in" in answer.location, seen
+        elif access is Access.PERSON:
+            assert answer.status_code in (200, 303, 422, 404 if endpoint == "accounts.end_token" else 200), seen
+        elif who == ELSEWHERE and in_address:
+            assert answer.status_code == 404, seen
+        elif who == ELSEWHERE:
+            assert isinstance(access, Permission)
+            may = access in ROLES[Role.OWNER]
+            assert answer.status_code in ((200, 201, 303) if may else (403,)), seen
+        else:
+            assert isinstance(access, Permission)
+            role = Role(who)
+            if access in ROLES[role]:
+                assert answer.status_code in (200, 201, 202, 204, 303, 422), seen
+            elif "submission_id" in in_address and Permission.READ not in ROLES[role]:
+                assert answer.status_code == 404, seen
+            else:
+                assert answer.status_code == 403, seen
+
+
+def test_what_others_have_is_told_apart_from_nothing_by_nobody(world: World) -> None:
+    outside = as_person(world, ELSEWHERE)
+    for path in ("", "/report", "/events", "/dossier.zip", "/files/dossier.json", "/card/model_card.en.html"):
+        there = outside.get(f"/en/submissions/{world.submission}{path}")
+        nothing = outside.get(f"/en/submissions/{'0' * 32}{path}")
+        assert there.status_code == nothing.status_code == 404
+        assert there.text.replace(world.submission, "") == nothing.text.replace("0" * 32, "")
+    own = call(world, ELSEWHERE, "api.submit", "POST").get_json()["id"]
+    for name in ("", "/comparison.html"):
+        beside = outside.get(f"/en/submissions/{own}/compare/{world.submission}{name}")
+        assert beside.status_code == outside.get(f"/en/submissions/{own}/compare/{'0' * 32}{name}").status_code == 404
+    for page in ("/en/", "/en/submissions", "/en/people"):
+        assert world.submission not in outside.get(page).text
+        assert "Municipality" not in outside.get(page).text
+    listed = outside.get("/api/v1/submissions", headers={"Authorization": f"Bearer {world.tokens[ELSEWHERE]}"})
+    assert world.submission not in listed.text
+
+
+def test_who_read_a_report_is_in_the_audit_log(world: World) -> None:
+    from sqlalchemy import select
+
+    from sandbox.records import audit
+    from sandbox.records.database import AuditEntry
+
+    as_person(world, Role.REVIEWER).get(f"/en/submissions/{world.submission}/report")
+    with world.database.reading() as session:
+        read = session.scalars(select(AuditEntry).where(AuditEntry.action == "dossier.read")).all()
+        assert ("person:reviewer", world.submission) in {(entry.actor, entry.subject) for entry in read}
+        assert audit.verify(session) == ()
