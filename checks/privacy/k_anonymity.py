@@ -46,7 +46,7 @@ KNOWN_TO_OTHERS = (
     needs=(),
     may_read=(Need.FEATURES, Need.GROUPS, Need.UNITS),
     routes=(Route.MODEL, Route.PREDICTIONS),
-    law=("AIA 10(5)", "GDPR 5(1)(c)", "GDPR 4"),
+    law=("AIA 4a", "GDPR 5(1)(c)", "GDPR 4"),
     rejudge=Rejudge.EVIDENCE,
 )
 def k_anonymity(evidence: View, terms: Terms) -> Result:  # noqa: ARG001  # same signature for all
@@ -62,7 +62,7 @@ def k_anonymity(evidence: View, terms: Terms) -> Result:  # noqa: ARG001  # same
         people who are alone in their combination, or with fewer than five; smaller is better); exact for this table.
 
     Law:
-        GDPR 4 names whoever can be singled out identifiable; 5(1)(c) asks for no more data than needed; AIA 10(5) asks
+        GDPR 4 names whoever can be singled out identifiable; 5(1)(c) asks for no more data than needed; AIA 4a asks
         for protection of special categories. None names a k. A table of a sample says less of how unique people are in
         the population.
 
