@@ -463,33 +463,7 @@ def _limits_of_axis(values: Sequence[float], figure: Figure, *, from_zero: bool)
     return low, high
 
 
-def _importance(figure: Figure, words: Words) -> str:
-    """Draw a bar per input, the longest first, with its interval over it."""
-    value = _numbers(figure.columns["mean_abs"])
-    low, high = _numbers(figure.columns["low"]), _numbers(figure.columns["high"])
-    shown = min(len(value), MOST_INPUTS)
-    unit = _unit(figure)
-    beside = [_with_interval(value[i], (float(low[i]), float(high[i])), unit, words, bare=True) for i in range(shown)]
-    known = np.concatenate([value[:shown], high[:shown]])
-    most = float(np.max(known[np.isfinite(known)], initial=0.0))
-    frame = _frame(
-        figure,
-        words,
-        names=[_shown(name, words) for name in figure.columns["feature"][:shown]],
-        beside=beside,
-        span=(0.0, most * 1.04 or 1.0),
-        axis=words("plots.x.importance", unit=words(f"plots.unit.{unit}")),
-        note=words("plots.more", number=len(value) - shown) if shown < len(value) else "",
-    )
-    for i in range(shown):
-        _bar(frame, i, float(value[i]), fill=BLUE)
-        if np.isfinite(low[i]) and np.isfinite(high[i]):
-            _whisker(frame, i, float(low[i]), float(high[i]), colour=INK, thick=1.3)
-        _beside(frame, i, beside[i])
-    return frame.drawing.svg()
-
-
-# ---- the one kind that shap draws, on matplotlib
+# ---- the kinds that shap draws, on matplotlib
 
 
 def _canvas(rows: int, extra_inches: float = 0.95) -> tuple[Any, Any]:
@@ -532,7 +506,7 @@ def _scale(axes: Any, figure: Figure, words: Words, label: str) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
 
     def tick(value: float, _: int) -> str:
-        return _tick(value, figure, words, shift=True)
+        return _tick(value, figure, words, shift=figure.kind == "beeswarm")
 
     axes.xaxis.set_major_formatter(FuncFormatter(tick))
     axes.set_xlabel(fill(label[:200], 74), fontsize=9, labelpad=6, loc="left", color=QUIET)
@@ -575,14 +549,73 @@ def _place_labels(axes: Any, names: Sequence[str], below: Sequence[str] | None =
             )
 
 
-def _beeswarm(figure: Figure, words: Words) -> str:
-    """Draw a point per explained row and input with shap, coloured by the rank of the input's value."""
+def _importance(figure: Figure, words: Words) -> str:
+    """Draw a bar per input with shap, the longest first, with its interval over it."""
+    return _by_matplotlib(_shap_bars, figure, words)
+
+
+def _shap_bars(figure: Figure, words: Words) -> Any:
+    import shap
+
+    value = _numbers(figure.columns["mean_abs"])
+    low, high = _numbers(figure.columns["low"]), _numbers(figure.columns["high"])
+    shown = min(len(value), MOST_INPUTS)
+    unit = _unit(figure)
+    canvas, axes = _canvas(shown, 0.95 if shown == len(value) else 1.15)
+    # shap is given numbers for names, so that no name from an upload is ever taken for a formula.
+    explanation = shap.Explanation(values=value[:shown], feature_names=[str(i) for i in range(shown)])
+    shap.plots.bar(explanation, max_display=shown + 1, order=np.arange(shown), ax=axes, show=False, show_data=False)
+    for text in list(axes.texts):
+        text.remove()
+    for bar in axes.patches:
+        bar.set_facecolor(BLUE)
+        bar.set_edgecolor("none")
+    for i in range(shown):
+        at = shown - i
+        if np.isfinite(low[i]) and np.isfinite(high[i]):
+            axes.plot([low[i], high[i]], [at, at], color=INK, linewidth=1.3, zorder=4)
+            for end in (low[i], high[i]):
+                axes.plot([end, end], [at - 0.13, at + 0.13], color=INK, linewidth=1.3, zorder=4)
+        beside = _with_interval(value[i], (float(low[i]), float(high[i])), unit, words, bare=True)
+        axes.annotate(
+            beside,
+            xy=(1.0, at),
+            xycoords=("axes fraction", "data"),
+            xytext=(10, 0),
+            textcoords="offset points",
+            va="center",
+            ha="left",
+            fontsize=9.5,
+            color=INK,
+            annotation_clip=False,
+            gid=RIGHT,
+        )
+    _place_labels(axes, [_shown(name, words) for name in figure.columns["feature"][:shown]], first=1)
+    axes.set_ylim(0.4, shown + 0.6)
+    known = np.concatenate([value[:shown], high[:shown]])
+    axes.set_xlim(0.0, float(np.max(known[np.isfinite(known)], initial=0.0)) * 1.04 or 1.0)
+    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="x", labelsize=10.5, labelcolor=INK)
+    _scale(axes, figure, words, words("plots.x.importance", unit=words(f"plots.unit.{unit}")))
+    if shown < len(value):
+        _note(canvas, words("plots.more", number=len(value) - shown))
+    _fit(canvas, axes, 0.92 if shown < len(value) else 0.72)
+    return canvas
+
+
+def _by_matplotlib(make: Callable[[Figure, Words], Any], figure: Figure, words: Words) -> str:
+    """Draw with matplotlib, one drawing at a time, and keep of its file what belongs in a page."""
     with _LOCK, _own_settings(figure.name):
         written = io.StringIO()
-        _swarm(figure, words).savefig(
+        make(figure, words).savefig(
             written, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None}
         )
     return _own(written.getvalue(), figure.name)
+
+
+def _beeswarm(figure: Figure, words: Words) -> str:
+    """Draw a point per explained row and input with shap, coloured by the rank of the input's value."""
+    return _by_matplotlib(_swarm, figure, words)
 
 
 def _swarm(figure: Figure, words: Words) -> Any:
