@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sandbox.records import queue, uploads
-from sandbox.records.database import Database, State, Submission, migrate, new_id, now
+from sandbox.records.database import Database, migrate
+from sandbox.records.tables import State, Submission, new_id, now
 from sandbox.settings import Settings
 
 STORED = 10_000

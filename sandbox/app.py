@@ -16,7 +16,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from sandbox.errors import Broken, CellUnavailable, NotAllowed, Problem, Refused, SandboxError
-from sandbox.records.database import Database, new_id
+from sandbox.records.database import Database
+from sandbox.records.tables import new_id
 from sandbox.records.uploads import TooLarge
 from sandbox.settings import Settings
 from sandbox.web import pages, receiving, security

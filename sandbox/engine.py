@@ -26,8 +26,9 @@ from sqlalchemy.exc import DBAPIError
 
 from sandbox.errors import CellUnavailable, Problem, Refused
 from sandbox.records import evidence_store, queue, uploads
-from sandbox.records.database import Database, State, new_id
+from sandbox.records.database import Database
 from sandbox.records.queue import Claim
+from sandbox.records.tables import State, new_id
 from sandbox.settings import Settings
 from sandbox.stages import Cancelled, Stage
 

@@ -15,8 +15,9 @@ from types import FrameType
 
 from sandbox import engine
 from sandbox.records import audit, evidence_store, mlflow_log, queue, uploads
-from sandbox.records.database import Database, State, Submission, migrate, new_id, now
+from sandbox.records.database import Database, migrate
 from sandbox.records.queue import Claim
+from sandbox.records.tables import State, Submission, new_id, now
 from sandbox.settings import Settings
 
 log = logging.getLogger(__name__)

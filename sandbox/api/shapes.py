@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sandbox.records.database import State
+from sandbox.records.tables import State
 
 
 class Counts(BaseModel):

@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from sandbox.api import description
 from sandbox.api.shapes import Counts, SubmissionList, SubmissionShown
 from sandbox.records import queue
-from sandbox.records.database import Submission
+from sandbox.records.tables import Submission
 from sandbox.records.uploads import CHUNK
 from sandbox.review.permissions import Permission
 from sandbox.web import identity as who

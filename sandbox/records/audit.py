@@ -13,7 +13,8 @@ from collections.abc import Mapping
 from sqlalchemy import func, select, text
 
 from checks.finding import Scalar
-from sandbox.records.database import AuditEntry, Session, now
+from sandbox.records.database import Session
+from sandbox.records.tables import AuditEntry, now
 
 FIRST = "0" * 64
 

@@ -24,7 +24,8 @@ from sqlalchemy import inspect, select
 from sqlalchemy.engine import make_url
 
 from sandbox.records import audit
-from sandbox.records.database import Database, Submission, is_migrated, migrate, now, private_folder
+from sandbox.records.database import Database, is_migrated, migrate, private_folder
+from sandbox.records.tables import Submission, now
 from sandbox.settings import Settings
 
 FOLDERS = ("dossiers", "evidence", "uploads", "keys", "outbox", "mlflow-artifacts")

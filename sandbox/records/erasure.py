@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from sqlalchemy import func, select
 
 from sandbox.records import audit, evidence_store, uploads
-from sandbox.records.database import Database, State, Submission
+from sandbox.records.database import Database
+from sandbox.records.tables import State, Submission
 from sandbox.settings import Settings
 
 

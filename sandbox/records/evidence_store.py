@@ -32,8 +32,9 @@ from checks.declaration import Declaration
 from checks.evidence import Answers, Document, Evidence, digest_of
 from sandbox.errors import Broken
 from sandbox.records import keyring
-from sandbox.records.database import hold, is_abandoned, locked, new_id, now, private_folder
+from sandbox.records.database import hold, is_abandoned, locked, private_folder
 from sandbox.records.sealed_stream import PIECE, Opening, Sealing
+from sandbox.records.tables import new_id, now
 from sandbox.settings import Settings
 
 log = logging.getLogger(__name__)

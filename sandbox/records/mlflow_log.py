@@ -30,7 +30,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from checks.declaration import Route
 from checks.finding import Finding, Measure, Outcome
 from model_cards.dossier import Assessment, Dossier, Run
-from sandbox.records.database import Database, OutboxEntry, locked, new_id, now, private_folder
+from sandbox.records.database import Database, locked, private_folder
+from sandbox.records.tables import OutboxEntry, new_id, now
 from sandbox.records.uploads import dossiers, files_of
 from sandbox.settings import Settings
 

@@ -14,7 +14,8 @@ from sqlalchemy import CursorResult, Update, func, select, update
 
 from sandbox.errors import Problem
 from sandbox.records import audit
-from sandbox.records.database import Database, OutboxEntry, Session, State, Submission, now
+from sandbox.records.database import Database, Session
+from sandbox.records.tables import OutboxEntry, State, Submission, now
 
 LEASE_SECONDS = 30.0
 ATTEMPTS = 3

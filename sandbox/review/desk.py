@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 from checks.finding import Finding, Outcome
 from model_cards.dossier import Dossier
 from sandbox.records import audit
-from sandbox.records.database import Database, ReviewEntry, Session, State, Submission, new_id, now
+from sandbox.records.database import Database, Session
+from sandbox.records.tables import ReviewEntry, State, Submission, new_id, now
 from sandbox.review.people import Identity
 
 NONE: Final = "none"

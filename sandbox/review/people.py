@@ -19,18 +19,8 @@ from sqlalchemy import delete, select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from sandbox.records import audit
-from sandbox.records.database import (
-    ApiToken,
-    Database,
-    FailedSignIn,
-    Membership,
-    Organisation,
-    Person,
-    Session,
-    SignedIn,
-    new_id,
-    now,
-)
+from sandbox.records.database import Database, Session
+from sandbox.records.tables import ApiToken, FailedSignIn, Membership, Organisation, Person, SignedIn, new_id, now
 from sandbox.review.permissions import SCOPES, Permission, Role, allowed
 
 HASH: Final = "scrypt:32768:8:3"

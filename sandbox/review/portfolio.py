@@ -10,7 +10,8 @@ from pathlib import Path
 from sqlalchemy import select
 
 from model_cards.dossier import Dossier
-from sandbox.records.database import Database, State, Submission
+from sandbox.records.database import Database
+from sandbox.records.tables import State, Submission
 from sandbox.review import desk
 
 MOST_SYSTEMS = 100

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from werkzeug.wrappers import Response as BaseResponse
 
 from sandbox.errors import NotAllowed
-from sandbox.records.database import now
+from sandbox.records.tables import now
 from sandbox.review import people
 from sandbox.review.people import Unfit
 from sandbox.review.permissions import SCOPES, Permission, Role

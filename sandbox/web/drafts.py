@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import delete, func, select
 
-from sandbox.records.database import Database, QuestionnaireDraft, new_id, now
+from sandbox.records.database import Database
+from sandbox.records.tables import QuestionnaireDraft, new_id, now
 
 KEPT: Final = dt.timedelta(days=30)
 MOST: Final = 20_000

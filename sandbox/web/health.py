@@ -17,7 +17,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from sandbox.errors import NotAllowed
-from sandbox.records.database import AuditEntry, Database, OutboxEntry, State, Submission, is_migrated, now
+from sandbox.records.database import Database, is_migrated
+from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, now
 from sandbox.settings import Settings
 from sandbox.web.pages import service
 

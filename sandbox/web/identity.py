@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from sandbox.errors import NotAllowed
 from sandbox.records import audit, queue
-from sandbox.records.database import Submission
+from sandbox.records.tables import Submission
 from sandbox.review import people
 from sandbox.review.people import ALONE, Identity
 from sandbox.review.permissions import ROUTES, Access, Permission

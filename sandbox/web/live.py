@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from sandbox.records import queue
-from sandbox.records.database import Database, State, Submission
+from sandbox.records.database import Database
+from sandbox.records.tables import State, Submission
 from sandbox.stages import NAMES
 from sandbox.web.words import Pages
 

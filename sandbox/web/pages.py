@@ -26,7 +26,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from model_cards.dossier import Dossier
 from sandbox.errors import NotAllowed
 from sandbox.records import queue, uploads
-from sandbox.records.database import State, Submission
+from sandbox.records.tables import State, Submission
 from sandbox.review import portfolio as systems
 from sandbox.review.permissions import Permission
 from sandbox.web import identity as who

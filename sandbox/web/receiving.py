@@ -11,7 +11,8 @@ from typing import IO, cast
 from flask import Flask, Request, abort, current_app, g, request
 
 from sandbox.records import queue, uploads
-from sandbox.records.database import Database, new_id
+from sandbox.records.database import Database
+from sandbox.records.tables import new_id
 from sandbox.settings import Settings
 from sandbox.web.security import SMALL_BODY_BYTES
 

@@ -10,7 +10,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from model_cards.dossier import Dossier
 from sandbox.errors import Broken, NotAllowed
 from sandbox.records import uploads
-from sandbox.records.database import Submission, new_id
+from sandbox.records.tables import Submission, new_id
 from sandbox.review import desk as reviews
 from sandbox.review.desk import NotSo
 from sandbox.review.permissions import Permission

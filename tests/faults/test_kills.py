@@ -28,8 +28,9 @@ from sqlalchemy.engine import make_url
 
 from sandbox import engine
 from sandbox.records import audit, queue, uploads
-from sandbox.records.database import AuditEntry, Database, OutboxEntry, State, Submission, migrate, new_id
+from sandbox.records.database import Database, migrate
 from sandbox.records.mlflow_log import KEY_TAG
+from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, new_id
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.worker import work

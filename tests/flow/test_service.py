@@ -19,8 +19,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.records.database import Database, Submission
+from sandbox.records.database import Database
 from sandbox.records.mlflow_log import DatabaseOutbox
+from sandbox.records.tables import Submission
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from tests.conftest import skip_or_fail

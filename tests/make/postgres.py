@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
-from sandbox.records.database import new_id
+from sandbox.records.tables import new_id
 
 URL = "AIACT_SANDBOX_TEST_DATABASE_URL"
 """Environment variable: a PostgreSQL server to use instead of one of our own, as a URL of a role that may create."""

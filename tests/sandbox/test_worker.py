@@ -15,7 +15,8 @@ import pytest
 
 from sandbox import engine, worker
 from sandbox.records import audit, evidence_store, mlflow_log, queue, uploads
-from sandbox.records.database import Database, Submission, migrate, new_id
+from sandbox.records.database import Database, migrate
+from sandbox.records.tables import Submission, new_id
 from sandbox.settings import Settings
 from tests.make import runs as made_up
 

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from sandbox.records.database import Base
+from sandbox.records.tables import Base
 
 connection = context.config.attributes["connection"]
 context.configure(

@@ -18,9 +18,10 @@ from click.testing import CliRunner
 from sandbox import engine
 from sandbox.cli import main
 from sandbox.records import audit, backup, evidence_store, keyring, queue, uploads
-from sandbox.records.database import Database, new_id
+from sandbox.records.database import Database
 from sandbox.records.erasure import NotYet, erase
 from sandbox.records.examination import examine
+from sandbox.records.tables import new_id
 from sandbox.settings import Settings
 from tests.make import postgres
 

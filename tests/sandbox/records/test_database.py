@@ -15,7 +15,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
 from sandbox.records import queue
-from sandbox.records.database import Base, Database, State, Submission, migrate, now
+from sandbox.records.database import Database, migrate
+from sandbox.records.tables import Base, State, Submission, now
 from sandbox.settings import Settings
 
 

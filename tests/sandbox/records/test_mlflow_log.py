@@ -18,7 +18,8 @@ from mlflow import MlflowClient
 from checks.finding import Measure, Outcome
 from model_cards.dossier import Run
 from sandbox.records import mlflow_log
-from sandbox.records.database import Database, OutboxEntry, now
+from sandbox.records.database import Database
+from sandbox.records.tables import OutboxEntry, now
 from sandbox.settings import Settings
 from tests.make import runs as made_up
 

@@ -7,7 +7,8 @@ import threading
 from sandbox.errors import Problem
 from sandbox.records import queue
 from sandbox.records.audit import verify
-from sandbox.records.database import Database, OutboxEntry, State, new_id
+from sandbox.records.database import Database
+from sandbox.records.tables import OutboxEntry, State, new_id
 
 RESULT = queue.Result(
     system="Income estimate",

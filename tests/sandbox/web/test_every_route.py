@@ -17,7 +17,8 @@ from werkzeug.test import TestResponse
 from sandbox.app import create_app
 from sandbox.engine import run
 from sandbox.records import queue, uploads
-from sandbox.records.database import Database, migrate, new_id
+from sandbox.records.database import Database, migrate
+from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import ROLES, ROUTES, SCOPES, Access, Permission, Role, allowed
 from sandbox.settings import Settings
@@ -228,7 +229,7 @@ def test_who_read_a_report_is_in_the_audit_log(world: World) -> None:
     from sqlalchemy import select
 
     from sandbox.records import audit
-    from sandbox.records.database import AuditEntry
+    from sandbox.records.tables import AuditEntry
 
     as_person(world, Role.REVIEWER).get(f"/en/submissions/{world.submission}/report")
     with world.database.reading() as session:

@@ -18,7 +18,8 @@ from werkzeug.test import TestResponse
 from sandbox.app import create_app
 from sandbox.cli import main
 from sandbox.records import audit
-from sandbox.records.database import ApiToken, Database, FailedSignIn, Person, SignedIn, migrate, now
+from sandbox.records.database import Database, migrate
+from sandbox.records.tables import ApiToken, FailedSignIn, Person, SignedIn, now
 from sandbox.review import people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings

@@ -18,7 +18,8 @@ from werkzeug.test import TestResponse
 from checks.ai_act.rules import load
 from model_cards.words import Words
 from sandbox.cli import main
-from sandbox.records.database import Database, QuestionnaireDraft, now
+from sandbox.records.database import Database
+from sandbox.records.tables import QuestionnaireDraft, now
 from sandbox.web import drafts
 
 START = "/en/questions"

@@ -16,7 +16,8 @@ from werkzeug.test import TestResponse
 from sandbox.app import create_app
 from sandbox.engine import run
 from sandbox.records import audit, queue, uploads
-from sandbox.records.database import AuditEntry, Database, Submission, migrate, new_id
+from sandbox.records.database import Database, migrate
+from sandbox.records.tables import AuditEntry, Submission, new_id
 from sandbox.review import desk, people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings

@@ -1,0 +1,83 @@
+"""Uploads and what became of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from sandbox.records.tables.base import Base
+
+
+class State(StrEnum):
+    """Where a submission stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self not in (State.QUEUED, State.RUNNING)
+
+
+class Submission(Base):
+    """One upload and what became of it.
+
+    Args:
+        id: 128 random bits, hexadecimal; the only name by which it is asked for.
+        name: the file name as sent; shown as text, never used as a path.
+        digest: SHA-256 of the upload as received, hexadecimal.
+        stage, done, total: how far it is, as last reported.
+        attempt: how often it was claimed.
+        token: fencing token; grows with each claim, and only its holder may write a result.
+        worker, lease_until: who works on it, and until when that counts without a sign of life.
+        cancel_requested: somebody asked to stop it.
+        problems: what was wrong, as `sandbox.errors.Problem` by field.
+        beyond, undecided, within: findings beyond, undecided and within their limit; None before it is done.
+        dossier: name of its folder among the dossiers; None before it is done.
+        organisation, submitted_by: whose it is, by id; None where the service has no accounts.
+    """
+
+    __tablename__ = "submissions"
+    __table_args__ = (
+        Index("ix_submissions_state_received", "state", "received"),
+        Index("ix_submissions_received", "received"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    received: Mapped[dt.datetime]
+    name: Mapped[str] = mapped_column(Text)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(String(64))
+    state: Mapped[str] = mapped_column(String(16), default=State.QUEUED)
+    stage: Mapped[str] = mapped_column(String(32), default="")
+    done: Mapped[int] = mapped_column(default=0)
+    total: Mapped[int] = mapped_column(default=0)
+    attempt: Mapped[int] = mapped_column(default=0)
+    token: Mapped[int] = mapped_column(default=0)
+    worker: Mapped[str | None] = mapped_column(String(200))
+    lease_until: Mapped[dt.datetime | None]
+    cancel_requested: Mapped[bool] = mapped_column(default=False)
+    started: Mapped[dt.datetime | None]
+    ended: Mapped[dt.datetime | None]
+    problems: Mapped[list[dict[str, Any]]] = mapped_column(default=list)
+    incident: Mapped[str | None] = mapped_column(String(32))
+    system: Mapped[str | None] = mapped_column(Text)
+    version: Mapped[str | None] = mapped_column(String(60))
+    risk_class: Mapped[str | None] = mapped_column(String(60))
+    beyond: Mapped[int | None]
+    undecided: Mapped[int | None]
+    within: Mapped[int | None]
+    dossier: Mapped[str | None] = mapped_column(String(80))
+    dossier_digest: Mapped[str | None] = mapped_column(String(64))
+    evidence_digest: Mapped[str | None] = mapped_column(String(64))
+    organisation: Mapped[str | None] = mapped_column(String(32), index=True)
+    submitted_by: Mapped[str | None] = mapped_column(String(32))
