@@ -50,6 +50,7 @@ class Need(StrEnum):
     MODEL_FAULT = "model_fault"
     CLAIMS = "claims"
     POPULATION = "population"
+    TRAINING = "training"
 
 
 def answers(probe: str) -> str:
@@ -69,6 +70,9 @@ class Table:
         unit: (n,) int64; None where there is none.
         rows: n, also where there are no columns at all.
         row_numbers: (n,) int64, random distinct numbers.
+        training: the data the model was trained on, where they are given: columns of the same roles and names, of these
+            only what is there; units share their codes.
+        holdout: rows that a reviewer added and the submitter never saw, features and label alone.
     """
 
     features: pa.Table
@@ -78,6 +82,8 @@ class Table:
     unit: pa.ChunkedArray | None = None
     rows: int
     row_numbers: pa.ChunkedArray
+    training: Table | None = None
+    holdout: Table | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,38 @@ class Document:
     digest: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFacts:
+    """What evidence holds of the training data: how their columns lie beside those of the evaluation data, and for each
+    evaluation row how many training rows are alike. No row of them.
+
+    Args:
+        rows: training rows.
+        columns: one line per bin of a column, with `BIN_COLUMNS`.
+        twins: (f + 1,) float64, the share of training rows that are alike in all inputs to a training row of another
+            person or household: of all, and with each of f parts left out.
+        alike: (n, f) int32, for each evaluation row the training rows with the same inputs, dealt at random into f
+            parts.
+        alike_label: (n,) int32, those among them that have the same label too; -1 where a label is unknown.
+        near: (n,) int32, training rows with the same inputs once both are rounded to the coarser precision.
+        known_unit: (n,) int8, whether training rows are of the same person or household; -1 where that is not known.
+    """
+
+    rows: int
+    columns: pa.Table
+    twins: NDArray[np.float64]
+    alike: NDArray[np.int32]
+    alike_label: NDArray[np.int32]
+    near: NDArray[np.int32]
+    known_unit: NDArray[np.int8]
+
+
+BIN_COLUMNS = ("role", "column", "kind", "bin", "evaluation", "training", "evaluation_rows", "training_rows")
+"""Columns of the bins: role (string: feature, group or label), column (string), kind (string: number or category), name
+of the bin (string; null: missing), share of each table's weight (float64), and the effective number of independent,
+equally weighted rows of each table (float64)."""
+
+
 CELL_COLUMNS = ("group", "label", "decision", "rows", "weight", "weight_squared")
 """Columns of a count table: string, int32 (null: unknown), int32 (null: no answer), int64, float64, float64."""
 
@@ -135,15 +173,14 @@ EVERYONE = ""
 """The attribute name under which cells and moments of all rows together are kept (one group, None)."""
 
 
-def crossed(first: str | None, second: str | None) -> str:
-    """Name a group of two attributes in a count table, so that no two groups ever share a name."""
-    return json.dumps([first, second], ensure_ascii=False)
+def crossed(*values: str | None) -> str:
+    """Name a group of several attributes in a count table, so that no two groups ever share a name."""
+    return json.dumps(values, ensure_ascii=False)
 
 
-def apart(name: str) -> tuple[str | None, str | None]:
-    """Take the name of a group of two attributes apart again."""
-    first, second = json.loads(name)
-    return first, second
+def apart(name: str) -> tuple[str | None, ...]:
+    """Take the name of a group of several attributes apart again."""
+    return tuple(json.loads(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,11 +192,12 @@ class Evidence:
         submission_digest: SHA-256 of the submission as received, hexadecimal.
         rows: the row-level table described above; None on the counts and documents routes.
         asked: answers by probe name.
-        cells: count tables by attribute; `EVERYONE` holds all rows together. A pair of attributes stands under its name
-            (`Data.pairs`), its groups named by `crossed`.
+        cells: count tables by attribute; `EVERYONE` holds all rows together. Attributes crossed stand under their
+            name (`Data.crossings`), the groups named by `crossed`.
         moments: tables of moments by attribute (regression).
         population: share of each group in the population the system is meant for, by attribute and group, as stated by
             the provider; the shares of an attribute add up to 1. Empty where it is not stated.
+        training: what is kept of the training data; None where they were not given.
         documents: the documents as text.
         scan: what the scan of the model file said; empty where there is no model.
         model_fault: why the model gave no (or not all) answers, as `{code, params}`; None where it answered.
@@ -174,6 +212,7 @@ class Evidence:
     cells: Mapping[str, pa.Table] = field(default_factory=dict)
     moments: Mapping[str, pa.Table] = field(default_factory=dict)
     population: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    training: TrainingFacts | None = None
     documents: tuple[Document, ...] = ()
     scan: Mapping[str, Any] = field(default_factory=dict)
     model_fault: Mapping[str, Any] | None = None
@@ -200,6 +239,8 @@ class Evidence:
                 return bool(self.scan)
             case Need.POPULATION:
                 return bool(self.population)
+            case Need.TRAINING:
+                return self.training is not None
             case Need.MODEL_FAULT:
                 return True
             case Need.CLAIMS:
@@ -207,13 +248,14 @@ class Evidence:
             case other:
                 return self.rows is not None and bool(_columns(self.rows, other))
 
-    def only(self, needs: Iterable[str]) -> View:
+    def only(self, needs: Iterable[str], rules_version: str | None = None) -> View:
         """Show these facts and no others.
 
         Args:
             needs: values of `Need`, or `answers.<probe>`.
+            rules_version: of the law that is judged by, as in `Rules.version`; None for the law as it stands.
         """
-        return View(self, frozenset(needs))
+        return View(self, frozenset(needs), rules_version)
 
 
 _PREFIX = {
@@ -240,11 +282,12 @@ def _columns(rows: pa.Table, need: Need) -> list[str]:
 class View:
     """The part of the evidence that one check declared. Anything else raises `NeedNotDeclared`."""
 
-    __slots__ = ("_evidence", "_needs")
+    __slots__ = ("_evidence", "_needs", "rules_version")
 
-    def __init__(self, evidence: Evidence, needs: frozenset[str]) -> None:
+    def __init__(self, evidence: Evidence, needs: frozenset[str], rules_version: str | None = None) -> None:
         self._evidence = evidence
         self._needs = needs
+        self.rules_version = rules_version
 
     def _take(self, need: str) -> Evidence:
         if need not in self._needs:
@@ -366,6 +409,13 @@ class View:
         return self._take(Need.POPULATION).population
 
     @property
+    def training(self) -> TrainingFacts:
+        """What is kept of the training data."""
+        kept = self._take(Need.TRAINING).training
+        assert kept is not None
+        return kept
+
+    @property
     def scan(self) -> Mapping[str, Any]:
         """What the scan of the model file said."""
         return self._take(Need.SCAN).scan
@@ -379,6 +429,11 @@ class View:
     def claims(self) -> Mapping[str, float]:
         """What the provider says the system reaches, by measure name."""
         return self._take(Need.CLAIMS).declaration.claims
+
+
+def arrays_of(training: TrainingFacts) -> dict[str, NDArray[Any]]:
+    """Give the counts that are kept, by name."""
+    return {n: getattr(training, n) for n in ("twins", "alike", "alike_label", "near", "known_unit")}
 
 
 def digest_of(evidence: Evidence) -> str:
@@ -408,6 +463,12 @@ def digest_of(evidence: Evidence) -> str:
     if evidence.population:
         shares = [(a, sorted(groups.items())) for a, groups in sorted(evidence.population.items())]
         add("population", repr(shares).encode())
+    if evidence.training is not None:
+        add("training", str(evidence.training.rows).encode())
+        for name in evidence.training.columns.column_names:
+            add(f"training.columns.{name}", _column_bytes(evidence.training.columns.column(name)))
+        for name, array in arrays_of(evidence.training).items():
+            add(f"training.{name}", str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
     add("scan", repr(sorted(evidence.scan.items())).encode())
     add("fault", repr(sorted((evidence.model_fault or {}).items())).encode())
     return total.hexdigest()

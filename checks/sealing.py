@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from checks.asking import BASELINE
 from checks.counting import group_codes
-from checks.declaration import Data, Declaration, Output, Task
+from checks.declaration import CROSSED, Data, Declaration, Output, Task
 from checks.evidence import (
     CELL_COLUMNS,
     EVERYONE,
@@ -25,15 +26,16 @@ from checks.evidence import (
     crossed,
     digest_of,
 )
+from checks.training import reduce_training
 
-MOST_PAIRS = 28
-"""Pairs of attributes that are counted at most: those of the first eight attributes."""
+MOST_CROSSINGS = {2: 28, 3: 10}
+"""Crossings of two and of three attributes that are counted at most: those of the first eight, the first five."""
 
 MOST_TO_CROSS = 4_000_000
-"""Combinations of two attributes' groups, of which most need not occur, up to which a pair is looked at."""
+"""Combinations of several attributes' groups, of which most need not occur, up to which a crossing is looked at."""
 
-MOST_GROUPS_OF_A_PAIR = 2_000
-"""A pair with more groups than this is not counted: nearly all of them would be too small to say anything of."""
+MOST_CROSSED_GROUPS = 2_000
+"""A crossing with more groups than this is not counted: nearly all would be too small to say anything of."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ def seal(
     Args:
         declaration: what the provider states.
         submission_digest: SHA-256 of the submission.
-        table: the evaluation data, where there are rows.
+        table: the evaluation data, where there are rows, with the training data where they are given.
         asked: the model's answers by probe.
         recorded: supplied decisions and scores, on the predictions route.
         counts: on the counts route: columns of attribute names (string), `label` and `decision` (int32), `rows`
@@ -107,6 +109,7 @@ def seal(
         cells=cells,
         moments=moments,
         population={a: dict(groups) for a, groups in (population or {}).items()},
+        training=reduce_training(table, data, seed) if table is not None and data is not None else None,
         documents=documents,
         scan=dict(scan or {}),
         model_fault=dict(model_fault) if model_fault else None,
@@ -190,33 +193,32 @@ def _codes(values: NDArray[np.float64]) -> pa.ChunkedArray:
 
 
 def _all_groups(rows: pa.Table, data: Data) -> Iterator[tuple[str, NDArray[np.int64], list[str | None]]]:
-    """Yield each attribute and pair with the group (n,) of each row and the groups' names; first of all everyone."""
+    """Yield each attribute and crossing with the group (n,) of each row and the groups' names; first everyone."""
     yield EVERYONE, *group_codes(None, rows.num_rows)
     named = [n.removeprefix("group:") for n in rows.column_names if n.startswith("group:")]
     single = {n: group_codes(rows.column(f"group:{n}"), rows.num_rows) for n in named}
     yield from ((n, *coded) for n, coded in single.items())
-    for name, (first, second) in _pairs_of(data):
-        if first in single and second in single:
-            (codes, names), (inner, inner_names) = single[first], single[second]
-            if len(names) * len(inner_names) > MOST_TO_CROSS:
-                continue
-            joined = codes * len(inner_names) + inner
-            # Counting finds the groups that occur in one pass; sorting all rows would take ten times as long.
-            kept = np.flatnonzero(np.bincount(joined, minlength=len(names) * len(inner_names)))
-            if len(kept) > MOST_GROUPS_OF_A_PAIR:
-                continue
-            place = np.zeros(len(names) * len(inner_names), dtype=np.int64)
-            place[kept] = np.arange(len(kept))
-            flat = place[joined]
-            both = [crossed(names[i // len(inner_names)], inner_names[i % len(inner_names)]) for i in kept]
-            order = sorted(range(len(both)), key=lambda i: both[i])
-            rank = np.empty(len(both), dtype=np.int64)
-            rank[order] = np.arange(len(both))
-            yield name, rank[flat], [both[i] for i in order]
+    for name, parts in _crossings_of(data):
+        sizes = [len(single[part][1]) for part in parts if part in single]
+        if len(sizes) < len(parts) or prod(sizes) > MOST_TO_CROSS:
+            continue
+        joined = single[parts[0]][0]
+        for part, size in zip(parts[1:], sizes[1:], strict=True):
+            joined = joined * size + single[part][0]
+        # Counting finds the groups that occur in one pass; sorting all rows would take ten times as long.
+        kept = np.flatnonzero(np.bincount(joined, minlength=prod(sizes)))
+        if len(kept) > MOST_CROSSED_GROUPS:
+            continue
+        at = np.stack(np.unravel_index(kept, sizes), axis=1).tolist()
+        named = [crossed(*(single[p][1][i] for p, i in zip(parts, places, strict=True))) for places in at]
+        order = sorted(range(len(named)), key=lambda i: named[i])
+        rank = np.zeros(prod(sizes), dtype=np.int64)
+        rank[kept[order]] = np.arange(len(order))
+        yield name, rank[joined], [named[i] for i in order]
 
 
-def _pairs_of(data: Data) -> list[tuple[str, tuple[str, str]]]:
-    return list(data.pairs.items())[:MOST_PAIRS]
+def _crossings_of(data: Data) -> list[tuple[str, tuple[str, ...]]]:
+    return [c for size in CROSSED for c in list(data.crossings(size).items())[: MOST_CROSSINGS[size]]]
 
 
 def _all_cells(rows: pa.Table, data: Data) -> dict[str, pa.Table]:
@@ -272,7 +274,7 @@ def _absent_as_null(codes: NDArray[np.int64], classes: int) -> pa.Array:
 
 
 def cells_from_counts(counts: pa.Table, data: Data) -> dict[str, pa.Table]:
-    """Add up supplied counts per attribute and pair of attributes, and over everyone.
+    """Add up supplied counts per attribute and crossing of attributes, and over everyone.
 
     Args:
         counts: see `seal`.
@@ -280,10 +282,10 @@ def cells_from_counts(counts: pa.Table, data: Data) -> dict[str, pa.Table]:
     """
     groups = {EVERYONE: pa.nulls(counts.num_rows, pa.string())}
     groups |= {attribute: counts.column(attribute) for attribute in data.attributes}
-    for name, both in _pairs_of(data):
-        columns = (counts.column(attribute).to_pylist() for attribute in both)
-        joined = [crossed(a, b) for a, b in zip(*columns, strict=True)]
-        if len(set(joined)) <= MOST_GROUPS_OF_A_PAIR:
+    for name, parts in _crossings_of(data):
+        columns = (counts.column(attribute).to_pylist() for attribute in parts)
+        joined = [crossed(*values) for values in zip(*columns, strict=True)]
+        if len(set(joined)) <= MOST_CROSSED_GROUPS:
             groups[name] = pa.array(joined, type=pa.string())
     made = {}
     for attribute, group in groups.items():

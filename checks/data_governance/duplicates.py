@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from checks.counting import Codes
-from checks.data_governance._kinds import kinds_of
 from checks.declaration import Route
 from checks.evidence import Need, View
 from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result
+from checks.kinds import kinds_of
 from checks.policy import Terms
 from checks.registry import check
 

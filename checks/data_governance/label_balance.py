@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from checks.counting import ABSENT, Cells
-from checks.declaration import ColumnRole, Route, Task
-from checks.evidence import Need, View
+import numpy as np
+
+from checks.counting import ABSENT, UNIT_FACTS, Cells, Units, has_units, labels_for_some, units_of
+from checks.declaration import Route, Task
+from checks.evidence import EVERYONE, Need, View
 from checks.fairness._rates import figure_name
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result, Scalar
 from checks.policy import Terms
 from checks.registry import check
-from checks.statistics import critical, effective_rows_of_rate, wilson
+from checks.statistics import critical, effective_rows_of_rate, rate_of_rows, wilson
 
 _UNITS_UNKNOWN = Reason(code="units_unknown")
 
@@ -17,6 +19,7 @@ _UNITS_UNKNOWN = Reason(code="units_unknown")
 @check(
     gives=("smallest_class", "largest_class", "unlabelled"),
     needs=(Need.CELLS,),
+    may_read=UNIT_FACTS,
     tasks=(Task.BINARY, Task.MULTICLASS),
     routes=(Route.MODEL, Route.PREDICTIONS, Route.COUNTS),
     law=("AIA 10(2)(e)", "AIA 10(2)(f)", "AIA 10(3)", "AIA Annex IV 2(d)"),
@@ -31,9 +34,9 @@ def label_balance(evidence: View, terms: Terms) -> Result:
 
     Returns:
         `smallest_class` and `largest_class` (share of labelled rows that the rarest and the most frequent declared
-        class has; Wilson's interval, none where several rows may be of one unit) and `unlabelled` (share of rows
-        without label, exact); per group the share of every class. No direction is better in itself: the balance should
-        be that of the people the system is meant for.
+        class has; Wilson's interval, rows of one unit counting together, none where they cannot be seen) and
+        `unlabelled` (share of rows without label, exact); per group the share of every class. No direction is better in
+        itself: the balance should be that of the people the system is meant for.
 
     Law:
         AIA 10(2)(f) asks to examine data for bias, 10(3) for suitable statistical properties, also for groups. It does
@@ -50,23 +53,30 @@ def label_balance(evidence: View, terms: Terms) -> Result:
         return NotGathered(reason=Reason(code="no_rows"))
     if not (everyone.label != ABSENT).any():
         return NotGathered(reason=Reason(code="no_labels", params={"need": Need.LABELS.value}))
-    clustered = ColumnRole.UNIT in data.columns.values()
-    shares = [_share(everyone, 0, label, terms, clustered=clustered) for label in range(len(data.classes))]
+    units = units_of(evidence, EVERYONE, (None,), labelled=True)
+    hidden = units is None and has_units(data)
+    shares = [_share(everyone, 0, label, terms, units, hidden=hidden) for label in range(len(data.classes))]
     by_size = sorted((m for m in shares if m.value is not None), key=lambda m: m.value or 0.0)
-    unlabelled = int(everyone.rows[everyone.label == ABSENT].sum()) / rows
+    missing = int(everyone.rows[everyone.label == ABSENT].sum())
+    unlabelled = missing / rows
+    never_within = labels_for_some(data, rows, missing, terms.few_unlabelled) or (_UNITS_UNKNOWN if hidden else None)
     groups, figures = [], [_figure("everyone", None, data.classes, [(None, shares)])]
     for attribute in data.attributes:
         cells = Cells.of(evidence.cells(attribute))
         known = cells.effective_rows_of(cells.label != ABSENT)
+        units = units_of(evidence, attribute, cells.names, labelled=True)
+        if units is not None:
+            behind = units.rows.label != ABSENT
+            known = np.minimum(known, units.spread(behind, behind, np.ones(len(cells.names))).kish)
         drawn = []
         for i, name in enumerate(cells.names):
-            own = [_share(cells, i, label, terms, clustered=clustered) for label in range(len(data.classes))]
+            own = [_share(cells, i, label, terms, units, hidden=hidden) for label in range(len(data.classes))]
             named = [m.model_copy(update={"name": f"class[{c}]"}) for m, c in zip(own, data.classes, strict=True)]
             groups.append(
                 GroupMeasures(
                     group={attribute: name},
                     rows=int(cells.rows_of()[i]),
-                    effective_rows=float(known[i]) if cells.weighted else None,
+                    effective_rows=float(known[i]) if cells.weighted or units is not None else None,
                     too_small=bool(known[i] < terms.minimum_rows),
                     measures=tuple(named),
                 )
@@ -89,12 +99,12 @@ def label_balance(evidence: View, terms: Terms) -> Result:
         ),
         groups=tuple(groups),
         figures=tuple(figures),
-        reason=_UNITS_UNKNOWN if clustered else None,
-        never_within=_UNITS_UNKNOWN if clustered else None,
+        reason=never_within,
+        never_within=never_within,
     )
 
 
-def _share(cells: Cells, group: int, label: int, terms: Terms, *, clustered: bool) -> Measure:
+def _share(cells: Cells, group: int, label: int, terms: Terms, units: Units | None, *, hidden: bool) -> Measure:
     known = (cells.group == group) & (cells.label != ABSENT)
     inside = known & (cells.label == label)
     total, rows = float(cells.weight[known].sum()), int(cells.rows[known].sum())
@@ -105,16 +115,20 @@ def _share(cells: Cells, group: int, label: int, terms: Terms, *, clustered: boo
     effective = effective_rows_of_rate(
         [value], [total], [float(squares[inside].sum())], [float(squares[known & ~inside].sum())]
     )
+    if units is not None:
+        behind = np.flatnonzero((units.rows.group == group) & (units.rows.label != ABSENT))
+        hit = units.rows.label[behind] == label
+        effective = np.array([rate_of_rows(hit, units.rows.weight[behind], units.unit[behind])[1]])
     low, high = wilson([value], effective, critical(terms.confidence))
     return Measure(
         name="class",
         value=value,
-        low=None if clustered else float(low[0]),
-        high=None if clustered else float(high[0]),
+        low=None if hidden else float(low[0]),
+        high=None if hidden else float(high[0]),
         rows=rows,
         unit="share",
-        interval="" if clustered else "wilson",
-        reason=_UNITS_UNKNOWN if clustered else None,
+        interval="" if hidden else "wilson",
+        reason=_UNITS_UNKNOWN if hidden else None,
     )
 
 

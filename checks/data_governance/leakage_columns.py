@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from checks.accuracy._scored import floats
+from checks.counting import unit_codes
+from checks.counting import labels_for_some
 from checks.declaration import Data, Route, Task
 from checks.evidence import Need, View
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result
@@ -25,6 +27,7 @@ _DEFINITION = f"AUC of one class against the others, from one input, {FOLDS}-fol
 @check(
     gives=("columns", "strongest"),
     needs=(Need.FEATURES, Need.LABELS),
+    may_read=(Need.UNITS,),
     routes=(Route.MODEL, Route.PREDICTIONS),
     law=("AIA 10(2)(g)", "AIA 10(3)", "AIA 15(1)"),
     rejudge=Rejudge.EVIDENCE,
@@ -33,8 +36,8 @@ def leakage_columns(evidence: View, terms: Terms) -> Result:
     """Look for inputs that equal the label, determine it, or tell it almost without error, each alone.
 
     Args:
-        evidence: inputs and labels, at most 20,000 labelled rows drawn with the run's seed, not weighted. A number that
-            is predicted is told as above or below its median.
+        evidence: inputs and labels, at most 20,000 labelled rows drawn with the run's seed, one of each unit, not
+            weighted. A number that is predicted is told as above or below its median.
         terms: confidence.
 
     Returns:
@@ -58,6 +61,10 @@ def leakage_columns(evidence: View, terms: Terms) -> Result:
         code = "no_labels" if not len(known) else "too_few_rows"
         return NotGathered(reason=Reason(code=code, params={"need": Need.LABELS.value}))
     rng = np.random.default_rng([evidence.seed, 0x1EA4])
+    if (unit := unit_codes(evidence)) is not None:
+        # Rows of one person are no evidence of one another: of each, one is drawn.
+        drawn = rng.permutation(known)
+        known = np.sort(drawn[np.unique(unit[drawn], return_index=True)[1]])
     rows = np.sort(rng.choice(known, SAMPLE, replace=False)) if len(known) > SAMPLE else known
     targets = _targets(data, label[rows])
     if not targets:
@@ -69,6 +76,8 @@ def leakage_columns(evidence: View, terms: Terms) -> Result:
     suspect = sum((m.value or 0.0) >= GIVES_AWAY for m in each)
     order = sorted(range(len(names)), key=lambda i: (-(each[i].value or 0.0), i))
     best = each[order[0]]
+    never_within = labels_for_some(data, len(label), len(label) - len(known), terms.few_unlabelled)
+    sampled = Reason(code="sampled", params={"sample": len(rows), "rows": len(label), "strongest": names[order[0]]})
     return Measured(
         measures=(
             Measure(
@@ -103,7 +112,8 @@ def leakage_columns(evidence: View, terms: Terms) -> Result:
                 params={"measure": "tells", "unit": "ratio", "label": "feature"},
             ),
         ),
-        reason=Reason(code="sampled", params={"sample": len(rows), "rows": len(label), "strongest": names[order[0]]}),
+        reason=never_within or sampled,
+        never_within=never_within,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from checks.counting import group_codes, has_units
 from checks.data_governance._counts import counts_of
-from checks.declaration import ColumnRole, Route
+from checks.data_governance._shares import ROW_FACTS, Rows
+from checks.declaration import Route
 from checks.evidence import Need, View
 from checks.fairness._rates import figure_name
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result
@@ -17,7 +19,7 @@ from checks.statistics import Floats, critical, effective_rows, wilson
 @check(
     gives=("largest_shortfall", "smallest_ratio", "absent_groups"),
     needs=(Need.POPULATION,),
-    may_read=(Need.CELLS, Need.GROUPS, Need.WEIGHTS),
+    may_read=(Need.CELLS, *ROW_FACTS),
     scope=Scope.ATTRIBUTE,
     routes=(Route.MODEL, Route.PREDICTIONS, Route.COUNTS),
     law=("AIA 10(3)", "AIA 10(4)", "AIA 10(2)(f)"),
@@ -35,8 +37,8 @@ def population(evidence: View, attribute: str, terms: Terms) -> Result:
         `largest_shortfall` (share, -1 to 1, smaller is nearer: share in the population minus share in the data, of the
         group that falls short most), `smallest_ratio` (from 0, nearer to 1 is nearer: share in the data over share in
         the population), `absent_groups` (count, exact: groups of the population without a row). Wilson's intervals,
-        Bonferroni over groups: how far a sample of this size may differ by chance. Rows whose group is not stated, or
-        is not one of the population, are left out and told.
+        Bonferroni over groups, rows of one unit counting together: how far a sample of this size may differ by chance.
+        Rows whose group is not stated, or is not one of the population, are left out and told.
 
     Law:
         AIA 10(3) asks for data sufficiently representative of the persons a system is meant for, 10(4) for the setting
@@ -65,9 +67,12 @@ def population(evidence: View, attribute: str, terms: Terms) -> Result:
     share, wanted = known(weight) / total, np.array([stated[name] for name in groups], dtype=np.float64)
     effective = float(effective_rows([total], [float(known(squares).sum())])[0])
     data = evidence.declaration.data
-    clustered = data is not None and ColumnRole.UNIT in data.columns.values()
+    clustered = data is not None and has_units(data)
     z = critical(1.0 - (1.0 - terms.confidence) / len(groups))
     low, high = wilson(share, np.full(len(groups), effective), z)
+    if clustered and evidence.holds(Need.UNITS) and evidence.holds(Need.GROUPS):
+        low, high = _with_units(evidence, attribute, groups, terms)
+        clustered = False
     behind, left_out = int(known(rows).sum()), int(rows.sum() - known(rows).sum())
     short, positive = wanted - share, wanted > 0
 
@@ -139,3 +144,19 @@ def population(evidence: View, attribute: str, terms: Terms) -> Result:
         reason=Reason(code="left_out", params={"rows": behind + left_out, "left_out": left_out}) if left_out else None,
         never_within=Reason(code="units_unknown") if clustered else None,
     )
+
+
+def _with_units(evidence: View, attribute: str, groups: list[str], terms: Terms) -> tuple[Floats, Floats]:
+    """Give the interval of each group's share, with rows of one person or household counting together."""
+    column = evidence.groups.column(attribute)
+    codes, names = group_codes(column, len(column))
+    known = np.array([name in groups for name in names])[codes]
+    taken = Rows.of(evidence, len(column))
+    family = len(groups)
+    low, high = np.zeros(family), np.ones(family)
+    for i, group in enumerate(groups):
+        hit = codes == names.index(group) if group in names else np.zeros(len(codes), dtype=bool)
+        everyone = np.zeros(len(codes), dtype=np.int64)
+        share = taken.shares("group_share", hit, terms, everyone, (None,), among=known, family=family)[0]
+        low[i], high[i] = share.low or 0.0, 1.0 if share.high is None else share.high
+    return low, high

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from checks.data_governance._kinds import kinds_of
 from checks.declaration import ColumnRole, Route
 from checks.evidence import Need, View
 from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result, Scalar
+from checks.kinds import kinds_of
 from checks.policy import Terms
 from checks.privacy._columns import words_of
 from checks.registry import check

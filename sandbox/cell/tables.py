@@ -1,5 +1,8 @@
 """Reads a CSV or Parquet table into columns of fixed width, in an intake cell.
 
+A large table is never held as a whole: of Parquet one column is read when it is asked for, and a large CSV is gone
+through once for each.
+
 Assumes of its caller that the process has limits of memory and time: a table may be made to be large or slow. pyarrow
 is imported on first use. What is wrong with the file is raised as `Unreadable`; what is wrong with one column is told
 in that column's section, so that several problems can be shown at once.
@@ -11,9 +14,9 @@ import codecs
 import csv
 import io
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import frames
 from .frames import As, Fault, Kind, Reason, Type, Unreadable
@@ -21,10 +24,14 @@ from .frames import As, Fault, Kind, Reason, Type, Unreadable
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_Read = TypeVar("_Read")
+
 DELIMITERS = (",", ";", "\t", "|")
 MOST_COLUMNS = 5000
 LONGEST_NAME = 200
 _BLOCK = 8 * 1024**2
+WHOLE_BYTES = 128 * 1024**2
+"""A CSV of at most this size is read once, with all its columns."""
 _SNIFFED = 64 * 1024
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
 _WHOLE = r"^-?\d{1,18}$"
@@ -32,21 +39,29 @@ _DECIMAL_COMMA = r"^[+-]?\d+(,\d+)?$"
 
 
 class OpenTable:
-    """One table, read as columns that are not typed yet.
+    """One table, of which columns can be read that are not typed yet.
 
     Args:
         names: of the columns, blanks around them removed.
-        columns: the columns as read; text in a CSV.
+        types: of the columns; text in a CSV.
+        take: reads one column, by its place.
         rows: n.
         missing: texts that mean that a value is missing.
         decimal_comma: whether a comma may be meant as a decimal point (it is not the delimiter).
     """
 
     def __init__(
-        self, names: list[str], columns: list[pa.ChunkedArray], rows: int, missing: list[str], decimal_comma: bool
+        self,
+        names: list[str],
+        types: list[pa.DataType],
+        take: Callable[[int], pa.ChunkedArray],
+        rows: int,
+        missing: list[str],
+        decimal_comma: bool,
     ) -> None:
         self.names = names
-        self.columns = columns
+        self.types = types
+        self.take = take
         self.rows = rows
         self.missing = missing
         self.decimal_comma = decimal_comma
@@ -167,27 +182,40 @@ def _csv(path: Path, stated: Mapping[str, Any]) -> OpenTable:
         return "skip"
 
     places = [str(i) for i in range(len(names))]
-    try:
-        table = arrow_csv.read_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False, block_size=_BLOCK, column_names=places, skip_rows=blank, skip_rows_after_names=1
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_ragged
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False, check_utf8=False
-            ),
-        )
-    except pa.ArrowInvalid as raised:
-        if "Empty CSV" in str(raised):
-            raise Unreadable(Fault.EMPTY) from None
-        raise Unreadable(Fault.BROKEN_CSV, str(raised).splitlines()[0][:300]) from None
+
+    def read(wanted: list[str]) -> pa.Table:
+        try:
+            return arrow_csv.read_csv(
+                path,
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False, block_size=_BLOCK, column_names=places, skip_rows=blank, skip_rows_after_names=1
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=delimiter, newlines_in_values=True, invalid_row_handler=on_ragged
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(places, pa.string()),
+                    include_columns=wanted,
+                    strings_can_be_null=False,
+                    check_utf8=False,
+                ),
+            )
+        except pa.ArrowInvalid as raised:
+            if "Empty CSV" in str(raised):
+                raise Unreadable(Fault.EMPTY) from None
+            raise Unreadable(Fault.BROKEN_CSV, str(raised).splitlines()[0][:300]) from None
+
+    is_small = path.stat().st_size <= WHOLE_BYTES
+    table = read(places if is_small else places[:1])
     if ragged:
         row, found = ragged[0]
         raise Unreadable(Fault.RAGGED, numbers=(row, len(names), found, len(ragged)))
-    return OpenTable(names, list(table.columns), table.num_rows, list(stated["missing"]), delimiter != ",")
+    rows = table.num_rows
+
+    def take(index: int) -> pa.ChunkedArray:
+        return table.column(index) if is_small else read([places[index]]).column(0)
+
+    return OpenTable(names, [pa.string()] * len(names), take, rows, list(stated["missing"]), delimiter != ",")
 
 
 def _parquet(path: Path, stated: Mapping[str, Any]) -> OpenTable:
@@ -200,28 +228,41 @@ def _parquet(path: Path, stated: Mapping[str, Any]) -> OpenTable:
         raise Unreadable(Fault.EMPTY)
     if start != b"PAR1":
         raise Unreadable(Fault.BROKEN_PARQUET, "it does not begin as a Parquet file")
-    try:
-        with parquet.ParquetFile(path, memory_map=False, pre_buffer=False) as file:
-            if file.metadata.num_rows > int(stated["most_rows"]):
-                raise Unreadable(Fault.TOO_MANY_ROWS, numbers=(file.metadata.num_rows, int(stated["most_rows"])))
-            names = _check_names(list(file.schema_arrow.names))
-            table = file.read(use_threads=False)
-    except pa.ArrowMemoryError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as raised:
-        raise Unreadable(Fault.BROKEN_PARQUET, (str(raised).splitlines() or [""])[0][:300]) from None
+
+    def unless_broken(read: Callable[[], _Read]) -> _Read:
+        try:
+            return read()
+        except pa.ArrowMemoryError:
+            raise
+        except (pa.ArrowException, OSError, ValueError) as raised:
+            raise Unreadable(Fault.BROKEN_PARQUET, (str(raised).splitlines() or [""])[0][:300]) from None
+
+    # Left open: its columns are read when they are asked for, and the process ends with the upload.
+    opened: Any = unless_broken(lambda: parquet.ParquetFile(path, memory_map=False, pre_buffer=False))
+    rows = opened.metadata.num_rows
+    if rows > int(stated["most_rows"]):
+        raise Unreadable(Fault.TOO_MANY_ROWS, numbers=(rows, int(stated["most_rows"])))
+    fields = list(unless_broken(lambda: opened.schema_arrow))
+    names = _check_names([field.name for field in fields])
     if "__index_level_0__" in names and len(names) > 1:
         # pandas writes its index as a column of this name; it says nothing of the person.
         at = names.index("__index_level_0__")
-        table = table.remove_column(at)
-        del names[at]
-    return OpenTable(names, list(table.columns), table.num_rows, list(stated["missing"]), True)
+        del names[at], fields[at]
+
+    def take(index: int) -> pa.ChunkedArray:
+        wanted = fields[index].name
+        column = unless_broken(lambda: opened.read(columns=[wanted], use_threads=False).column(wanted))
+        if len(column) != rows:
+            raise Unreadable(Fault.BROKEN_PARQUET, f"a column of {len(column)} rows in a table of {rows}")
+        return column
+
+    return OpenTable(names, [field.type for field in fields], take, rows, list(stated["missing"]), True)
 
 
 def head(table: OpenTable) -> bytes:
     """Write what the table is: the names of its columns and its number of rows."""
     written = [name.encode("utf-8", "replace") for name in table.names]
-    body = bytes(0 if _readable(c.type) else 1 for c in table.columns)
+    body = bytes(0 if _readable(type_) else 1 for type_ in table.types)
     offsets = [0, *itertools.accumulate(len(name) for name in written)]
     body += b"".join(offset.to_bytes(8, "little") for offset in offsets) + b"".join(written)
     return frames.answer(Kind.HEAD, count=len(written), rows=table.rows, length=len(body)) + body
@@ -285,9 +326,9 @@ def _column(table: OpenTable, index: int, wanted: As, most_values: int) -> list[
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    values = table.columns[index]
-    if not _readable(values.type):
-        raise _Refused(Reason.UNREADABLE_TYPE, str(values.type)[:100])
+    if not _readable(table.types[index]):
+        raise _Refused(Reason.UNREADABLE_TYPE, str(table.types[index])[:100])
+    values = table.take(index)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if pa.types.is_null(values.type) or pa.types.is_temporal(values.type):

@@ -133,6 +133,8 @@ def _read(file: BinaryIO, place: int, length: int) -> bytes:
 
 
 def _has_zip64(file: BinaryIO, directory_end: int, size: int) -> bool:
+    if size < _END.size + 20:
+        return False
     return directory_end < size - _END.size and _read(file, size - _END.size - 20, 4) == b"PK\x06\x07"
 
 

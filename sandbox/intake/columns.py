@@ -73,6 +73,8 @@ class Roles:
         self._notes = notes
         self._apart = frozenset(apart)
         self._place = {name: i for i, name in enumerate(head.names) if name}
+        self.units: pa.Array | None = None
+        """The texts that the codes of units stand for, once the table is read."""
 
     def table(self, digest: str) -> Table | None:
         """Read all columns that have a role.
@@ -269,6 +271,7 @@ class Roles:
         if got is None:
             return None
         encoded = got.values if pa.types.is_dictionary(got.values.type) else got.values.dictionary_encode()
+        self.units = encoded.dictionary
         codes = np.asarray(encoded.indices.fill_null(-1), dtype=np.int64).copy()
         alone = np.flatnonzero(codes < 0)
         if len(alone):

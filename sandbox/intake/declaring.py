@@ -92,13 +92,20 @@ def _with_files(content: dict[str, Any], folder: Path, files: Mapping[str, str],
         if target == "answers" and read is not None and isinstance(read.get("answers"), dict):
             # A form as `aiact-sandbox questions` prints it; who the organisation is, the submission itself says.
             read = read["answers"]
-        if target == "datasheet" and read is not None and "@context" in read:
-            read = _of_croissant(read)
+        if target == "datasheet" and read is not None:
+            read = _sheet(read)
+            if isinstance(read.get("training"), str):
+                of_training = _read_named(f"{field}.training", read["training"], folder, files, gathered)
+                read["training"] = _sheet(of_training or {})
         if where not in _REMEMBERED_PATH:
             made.pop(target, None)
         if read is not None:
             made[target] = read
     return made
+
+
+def _sheet(read: dict[str, Any]) -> dict[str, Any]:
+    return _of_croissant(read) if "@context" in read else read
 
 
 _CROISSANT: Mapping[str, tuple[str, ...]] = {

@@ -77,6 +77,38 @@ def receive(submission: Path, settings: Settings, quarantine: Path | None) -> Re
         raise
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """A file that somebody else than the submitter added, beside a submission in the quarantine.
+
+    Args:
+        folder: where it is.
+        name: its name there.
+        digest: SHA-256 of its content, hexadecimal.
+    """
+
+    folder: Path
+    name: str
+    digest: str
+
+
+def add(received: Received, file: Path, settings: Settings) -> Added:
+    """Copy a file beside a submission, so that the bytes hashed are the bytes read; it goes when the submission goes.
+
+    Raises:
+        Refused: it is not there, is no plain file or is too large.
+    """
+    if not file.is_file():
+        raise Refused(problem("holdout", "submission.absent", path=file.name))
+    folder = received.folder.parent / "added"
+    name = f"added{file.suffix.lower()}"
+    with _opened(file, follow=True) as source, _Writer(folder / name, [settings.unpacked_bytes] * 2) as writer:
+        while piece := source.read(_PIECE):
+            writer.write(piece)
+    _close(folder)
+    return Added(folder=folder, name=name, digest=writer.digest())
+
+
 def digest_of(files: Mapping[str, str]) -> str:
     """Compute the SHA-256 over the sorted paths and their SHA-256, hexadecimal.
 

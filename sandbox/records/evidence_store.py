@@ -29,7 +29,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from checks.declaration import Declaration
-from checks.evidence import Answers, Document, Evidence, digest_of
+from checks.evidence import Answers, Document, Evidence, TrainingFacts, arrays_of, digest_of
 from sandbox.errors import Broken
 from sandbox.records import keyring
 from sandbox.records.database import hold, is_abandoned, locked, private_folder
@@ -173,6 +173,8 @@ def _write(evidence: Evidence, stream: Any) -> None:
         "declaration": evidence.declaration.model_dump(mode="json"),
         "submission_digest": evidence.submission_digest,
         "documents": [{"name": d.name, "text": d.text, "digest": d.digest} for d in evidence.documents],
+        "population": {attribute: dict(groups) for attribute, groups in evidence.population.items()},
+        "training_rows": None if evidence.training is None else evidence.training.rows,
         "scan": _plain(dict(evidence.scan)),
         "model_fault": None if evidence.model_fault is None else _plain(dict(evidence.model_fault)),
         "seed": evidence.seed,
@@ -185,13 +187,20 @@ def _write(evidence: Evidence, stream: Any) -> None:
         tables.append(({"kind": "rows"}, evidence.rows))
     tables += [({"kind": "cells", "attribute": a}, t) for a, t in evidence.cells.items()]
     tables += [({"kind": "moments", "attribute": a}, t) for a, t in evidence.moments.items()]
+    if evidence.training is not None:
+        tables.append(({"kind": "training"}, evidence.training.columns))
     for name, table in tables:
         part = _write_part(stream, name)
         with pa.ipc.new_stream(pa.PythonFile(part, "w"), table.schema) as writer:
             writer.write_table(table)
         part.finish()
-    for probe, given in evidence.asked.items():
-        arrays: dict[str | None, Any] = {None: given.values, **{str(n): a for n, a in given.facts.items()}}
+    held: dict[str | None, dict[str | None, Any]] = {
+        probe: {None: given.values, **{str(n): a for n, a in given.facts.items()}}
+        for probe, given in evidence.asked.items()
+    }
+    if evidence.training is not None:
+        held[None] = {name: array for name, array in arrays_of(evidence.training).items()}
+    for probe, arrays in held.items():
         for fact, array in arrays.items():
             if array.dtype.hasobject:
                 raise TypeError(f"answers.{probe}.{fact}: an array of objects cannot be sealed")
@@ -220,9 +229,9 @@ def _parts(stream: Any) -> Iterator[tuple[dict[str, Any], BinaryIO]]:
 
 def _read(stream: Any) -> Evidence:
     facts: dict[str, Any] = {}
-    rows = None
+    rows = columns = None
     tables: dict[str, dict[str, pa.Table]] = {"cells": {}, "moments": {}}
-    arrays: dict[str, dict[str | None, Any]] = {}
+    arrays: dict[str | None, dict[str | None, Any]] = {}
     for name, part in _parts(stream):
         match name["kind"]:
             case "facts":
@@ -236,10 +245,15 @@ def _read(stream: Any) -> Evidence:
                     table = reader.read_all()
                 if kind == "rows":
                     rows = table
+                elif kind == "training":
+                    columns = table
                 else:
                     tables[kind][name["attribute"]] = table
+    training = None
+    if columns is not None:
+        training = TrainingFacts(rows=facts["training_rows"], columns=columns, **arrays.pop(None))  # type: ignore[arg-type]  # keys are names
     asked = {
-        probe: Answers(values=given.pop(None), facts={str(k): v for k, v in given.items()})
+        str(probe): Answers(values=given.pop(None), facts={str(k): v for k, v in given.items()})
         for probe, given in arrays.items()
     }
     return Evidence(
@@ -249,6 +263,8 @@ def _read(stream: Any) -> Evidence:
         asked=asked,
         cells=tables["cells"],
         moments=tables["moments"],
+        population=facts.get("population", {}),
+        training=training,
         documents=tuple(Document(**d) for d in facts["documents"]),
         scan=_back(facts["scan"]),
         model_fault=_back(facts["model_fault"]),

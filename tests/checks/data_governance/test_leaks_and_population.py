@@ -48,6 +48,16 @@ def test_a_number_that_is_different_in_each_row_is_not_taken_for_a_leak() -> Non
     assert found.outcome is Outcome.PASS
 
 
+def test_of_each_person_one_row_is_looked_at_so_that_a_person_does_not_tell_the_own_label() -> None:
+    rng = np.random.default_rng(7)
+    label, home = np.repeat(rng.integers(0, 2, N // 4), 4), np.repeat([f"home {i}" for i in range(N // 4)], 4).tolist()
+    given = {"groups": {"sex": ["F", "M"] * (N // 2)}, "decision": label, "label": label, "features": {"home": home}}
+    found = finding("data_governance.leakage_columns", by_predictions(**given, unit=np.arange(N) // 4))
+    assert found.measure("columns").rows == N // 4
+    assert found.measure("columns").value == 0
+    assert finding("data_governance.leakage_columns", by_predictions(**given)).measure("columns").value == 1
+
+
 def test_a_number_that_is_predicted_can_leak_too() -> None:
     rng = np.random.default_rng(2)
     price = rng.normal(0, 1, N)
@@ -92,6 +102,21 @@ def test_a_draw_from_the_population_is_not_called_different_from_it() -> None:
     assert wrong <= 8
 
 
+def test_people_of_one_household_count_together_against_the_population() -> None:
+    four = {"sex": [g for g in ["F", "F", "M"] * 50 for _ in range(4)]}
+    one = {"sex": ["F", "F", "M"] * 50}
+    stated = {"sex": {"F": 0.5, "M": 0.5}}
+    together = finding(
+        "data_governance.population",
+        by_predictions(groups=four, decision=[0, 1] * 300, unit=np.arange(600) // 4, population=stated),
+    ).measure("largest_shortfall")
+    alone = finding(
+        "data_governance.population", by_predictions(groups=one, decision=[0, 1] * 75, population=stated)
+    ).measure("largest_shortfall")
+    assert together.value == pytest.approx(alone.value)
+    assert (together.low, together.high) == pytest.approx((alone.low, alone.high), abs=2e-3)
+
+
 def test_without_a_stated_population_it_says_what_to_supply() -> None:
     found = finding("data_governance.population", by_predictions(groups={"sex": ["F", "M"]}, decision=[0, 1]))
     assert found.outcome is Outcome.NOT_GATHERED
@@ -107,10 +132,16 @@ def test_a_stated_population_changes_the_digest_and_its_order_does_not() -> None
     assert bare.digest != stated.digest == again.digest
 
 
-def test_labels_of_rows_of_one_household_get_no_interval() -> None:
+def test_labels_of_rows_of_one_household_are_less_certain_than_those_of_strangers() -> None:
     evidence = by_predictions(
-        groups={"sex": ["F", "M"] * 50}, decision=[0, 1] * 50, label=[0, 1] * 50, unit=np.arange(100) // 4
+        groups={"sex": ["F", "M"] * 50},
+        decision=[0, 1] * 50,
+        label=[0, 0, 0, 0, 1, 1, 1, 1] * 12 + [0, 0, 1, 1],
+        unit=np.arange(100) // 4,
     )
-    found = finding("data_governance.label_balance", evidence)
-    assert found.measure("smallest_class").low is None
-    assert found.reason.code == "units_unknown"
+    strangers = by_predictions(
+        groups={"sex": ["F", "M"] * 50}, decision=[0, 1] * 50, label=[0, 0, 0, 0, 1, 1, 1, 1] * 12 + [0, 0, 1, 1]
+    )
+    together = finding("data_governance.label_balance", evidence).measure("smallest_class")
+    apart = finding("data_governance.label_balance", strangers).measure("smallest_class")
+    assert together.low < apart.low < apart.high < together.high

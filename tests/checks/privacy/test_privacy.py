@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -225,3 +227,79 @@ def test_the_examples_of_the_forms_hold() -> None:
 
     assert doctest.testmod(_identifying).attempted >= 5
     assert doctest.testmod(_identifying).failed == 0
+
+
+@pytest.mark.parametrize(
+    ("form", "near"),
+    [
+        (is_bsn, "1112223334"),
+        (is_bsn, "11122233"),
+        (is_bsn, "111-222-333"),
+        (is_bsn, "AB1222333"),
+        (is_iban, "NL91 ABNA 0417 1643"),
+        (is_iban, "9191ABNA0417164300"),
+        (is_iban, "XX00ABNA0417164300"),
+        (is_payment_card, "411111111111"),
+        (is_payment_card, "1111111111111117"),
+        (has_email, "jan@example"),
+        (has_email, "@example.org"),
+        (has_email, "jan at example.org"),
+        (has_phone, "0612345"),
+        (has_phone, "00123456789012345"),
+        (has_phone, "12-06-1234567"),
+        (has_phone, "1000000000"),
+        (has_address, "0123 AB 4"),
+        (has_address, "12345 AB 4"),
+        (has_address, "1234 A 4"),
+        (has_address, "year 2024 IN SUMMER"),
+        (is_name, "Jan"),
+        (is_name, "jan de vries"),
+        (is_name, "JAN"),
+        (is_name, "Prof-specialty"),
+        (is_name, "High school, 2 years"),
+    ],
+)
+def test_what_only_nearly_has_the_form_is_not_taken_for_it(form: Callable[[str], bool], near: str) -> None:
+    assert not form(near)
+
+
+@pytest.mark.parametrize(
+    ("name", "category"),
+    [
+        ("healthy_choice", "health"),
+        ("wealth", None),
+        ("race_time", "race_or_origin"),
+        ("trace", None),
+        ("embrace", None),
+        ("sextant", None),
+        ("manager", None),
+        ("passage", None),
+        ("unionised_workers", None),
+        ("believable", None),
+        ("partij", None),
+        ("ziekenhuis_afstand", None),
+        ("genderneutraal", None),
+        ("convicted", "criminal"),
+    ],
+)
+def test_a_word_inside_another_word_is_no_sign(name: str, category: str | None) -> None:
+    assert category_by_name(name) == category
+
+
+def test_values_that_speak_of_a_category_only_now_and_then_are_not_taken_for_a_column_of_it() -> None:
+    evidence = uploaded(
+        remark=["diabetes"] * 4 + [f"text {i}" for i in range(36)],
+        colour=["white", "black", "wit", "anders"] * 10,
+        single=["islam"] * 40,
+        number=[1.0, 2.0] * 20,
+    )
+    assert set(names_found(finding("privacy.special_categories", evidence))) == {"sex"}
+
+
+def test_anonymity_is_counted_over_inputs_whose_names_others_may_know_and_no_others() -> None:
+    evidence = by_predictions(
+        groups={}, decision=[0, 1] * 20, features={"spend": list(range(40)), "package": ["a", "b"] * 20}
+    )
+    found = finding("privacy.k_anonymity", evidence)
+    assert found.outcome is Outcome.NOT_GATHERED
+    assert found.reason.code == "no_quasi_identifiers"
