@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from checks.evidence import Need, View
+from checks.explainability._averages import Counted
 from checks.explainability._shapley import (
     Explained,
     Floats,
@@ -22,6 +23,12 @@ from checks.finding import NotGathered, Reason, Scalar
 from checks.probes.coalitions import players_of
 
 PROBE = "coalitions"
+
+COUNTED = (Need.WEIGHTS, Need.UNITS)
+"""What tells how rows count, where it is there."""
+
+ANSWERED = (Need.SCORES, Need.DECISIONS, Need.VALUES, Need.PROBABILITIES)
+"""What holds the first answers to the same rows."""
 
 UNITS = {
     "probability": "share",
@@ -46,6 +53,7 @@ class Reading:
         used: features of the explained rows, (e, f).
         ranks: (e, p) rank of each value in the data, in [0, 1]; NaN where the input has no order or no value.
         first: (e,) output of the same rows when they were asked as the system's decisions; None where not known.
+        counted: how the explained rows count in an average.
     """
 
     shapley: Shapley
@@ -56,6 +64,7 @@ class Reading:
     used: pa.Table
     ranks: Floats
     first: Floats | None
+    counted: Counted
 
     @property
     def unit(self) -> str:
@@ -80,8 +89,8 @@ def read(evidence: View) -> Reading | NotGathered:
     """Compute the Shapley values of the explained rows.
 
     Args:
-        evidence: must show `features` and the answers to the probe; may show scores, decisions, values and
-            probabilities.
+        evidence: must show `features` and the answers to the probe, and what `COUNTED` and `ANSWERED` name where it
+            is there.
 
     Returns:
         `NotGathered` where some mixtures have no answer.
@@ -108,7 +117,18 @@ def read(evidence: View) -> Reading | NotGathered:
         used=used,
         ranks=ranks,
         first=_first_answers(evidence, what, explained),
+        counted=counted(evidence, explained),
     )
+
+
+def counted(evidence: View, rows: Integers) -> Counted:
+    """Say how some rows of the data count, (e,) positions."""
+    weighted = evidence.holds(Need.WEIGHTS)
+    weight = floats(evidence.weights)[rows] if weighted else np.ones(len(rows))
+    unit = None
+    if evidence.holds(Need.UNITS):
+        unit = np.unique(evidence.units.to_numpy()[rows], return_inverse=True)[1]
+    return Counted(weight=weight, unit=unit, weighted=weighted)
 
 
 def _ranks(column: pa.ChunkedArray, explained: Integers) -> Floats:
@@ -165,7 +185,7 @@ def shown_values(reading: Reading, row: int) -> list[str | bool | None]:
     for columns in reading.columns:
         values = [reading.used.column(c)[row].as_py() for c in columns]
         if len(columns) == 1:
-            shown.append(_as_text(values[0]))
+            shown.append(as_text(values[0]))
         else:
             # Of a category spread over 0/1 columns, the columns that are on say which value it has.
             on = [c for c, v in zip(columns, values, strict=True) if v not in (None, 0, False)]
@@ -173,7 +193,8 @@ def shown_values(reading: Reading, row: int) -> list[str | bool | None]:
     return shown
 
 
-def _as_text(value: object) -> str | bool | None:
+def as_text(value: object) -> str | bool | None:
+    """Write a value of an input; None where it is missing."""
     if isinstance(value, bool):
         return value
     if value is None or (isinstance(value, float) and np.isnan(value)):

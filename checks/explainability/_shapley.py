@@ -38,6 +38,22 @@ FEWEST_TO_FIT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtLength:
+    """Values of a few of the explained rows from a longer run of its own, against the same background.
+
+    Args:
+        rows: (r,) places among the explained rows.
+        values, errors: (r, p) as those of `Shapley`.
+        pairs: behind each value.
+    """
+
+    rows: Integers
+    values: Floats
+    errors: Floats
+    pairs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shapley:
     """Shapley values of e explained rows over p inputs.
 
@@ -50,6 +66,7 @@ class Shapley:
         pairs: estimates behind each value (antithetic pairs; background rows where all coalitions were asked).
         exact: whether all coalitions were asked.
         background_rows: rows in the background.
+        at_length: the long reference; None where none was asked.
     """
 
     values: Floats
@@ -59,6 +76,7 @@ class Shapley:
     pairs: int
     exact: bool
     background_rows: int
+    at_length: AtLength | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,18 +159,31 @@ def shapley_values(
     outputs = table[np.arange(e), which]
     base = table[e : e + b].mean(axis=0)[which]
     exact = index.ndim == 3
+    at_length = None
     if exact:
         weights = _coalition_weights(int(index.shape[2]).bit_length() - 1)
         values = np.einsum("eks,ps->ep", answered, weights) / index.shape[1]
         errors = np.zeros_like(values)
     else:
         contributions = _contributions(answered, facts["order"].astype(np.int64))
-        foretold = np.zeros_like(contributions)
-        expected = np.zeros((e, contributions.shape[2]))
+        every = np.arange(e)
+        long = facts["long"].astype(np.int64) if "long" in facts else every[:0]
+        parts = [(every, facts["drawn"].astype(np.int64)), (long, facts.get("long_drawn", facts["drawn"])[: len(long)])]
+        foretold = [(np.zeros((*drawn.shape, len(contributions[0, 0]))), np.zeros(())) for _, drawn in parts]
         if features is not None:
-            foretold, expected = _foretell(contributions, facts, features, which)
-        values, errors = _estimate(contributions, foretold, expected)
+            foretold = _foretell(contributions, parts, facts, features, which)
+        values, errors = _estimate(contributions, *foretold[0])
         values = _share_out(values, errors, outputs - base)
+        if len(long):
+            answered = table[facts["long_index"], which[long].reshape(-1, 1, 1, 1)]
+            longer = _contributions(answered, facts["long_order"].astype(np.int64))
+            long_values, long_errors = _estimate(longer, *foretold[1])
+            at_length = AtLength(
+                rows=long,
+                values=_share_out(long_values, long_errors, (outputs - base)[long]),
+                errors=long_errors,
+                pairs=longer.shape[1],
+            )
     return Shapley(
         values=values,
         errors=errors,
@@ -161,6 +192,7 @@ def shapley_values(
         pairs=index.shape[1],
         exact=exact,
         background_rows=b,
+        at_length=at_length,
     )
 
 
@@ -213,38 +245,45 @@ def _share_out(values: Floats, errors: Floats, wanted: Floats) -> Floats:
 
 
 def _foretell(
-    contributions: Floats, facts: Mapping[str, NDArray[Any]], features: pa.Table, which: Integers
-) -> tuple[Floats, Floats]:
+    contributions: Floats,
+    parts: Sequence[tuple[Integers, Integers]],
+    facts: Mapping[str, NDArray[Any]],
+    features: pa.Table,
+    which: Integers,
+) -> list[tuple[Floats, Floats]]:
     """Foretell each contribution from the two values of its input alone.
 
+    Args:
+        contributions: (e, k, p) of all explained rows, from which is learned.
+        parts: per run the places of its rows among the explained ones, (r,), and their background rows, (r, k).
+
     Returns:
-        Foretold contributions (e, k, p), and their exact mean over all background rows (e, p).
+        Per run the foretold contributions (r, k, p), and their exact mean over all background rows (r, p).
     """
     e, _, p = contributions.shape
-    drawn = facts["drawn"].astype(np.int64)
     used = features.take(pa.array(np.concatenate([facts["explained"], facts["background"]])))
-    player = facts["player"]
-    foretold = np.zeros_like(contributions)
-    expected = np.zeros((e, p))
-    half = np.arange(e) % 2
+    player, half = facts["player"], np.arange(e) % 2
+    made = [(np.zeros((*drawn.shape, p)), np.zeros((len(rows), p))) for rows, drawn in parts]
     for j in range(p):
         basis = _basis([used.column(int(c)) for c in np.flatnonzero(player == j)])
         own, other = basis[:e], basis[e:]
         average = other.mean(axis=0)
-        change = own[:, None, :] - other[drawn]
+        first = parts[0][1]
         for number in np.unique(which):
             for side in (0, 1):
                 learn = (which == number) & (half != side)
-                apply = (which == number) & (half == side)
-                if learn.sum() < FEWEST_TO_FIT or not apply.any():
+                if learn.sum() < FEWEST_TO_FIT:
                     continue
-                a = change[learn].reshape(-1, basis.shape[1])
+                a = (own[learn, None, :] - other[first[learn]]).reshape(-1, basis.shape[1])
                 gram = a.T @ a
                 ridge = 1e-6 * max(float(np.trace(gram)) / len(gram), 1e-12)
                 fitted = np.linalg.solve(gram + ridge * np.eye(len(gram)), a.T @ contributions[learn, :, j].ravel())
-                foretold[apply, :, j] = change[apply] @ fitted
-                expected[apply, j] = (own[apply] - average) @ fitted
-    return foretold, expected
+                mine, others, usual = own @ fitted, other @ fitted, float(average @ fitted)
+                for (rows, drawn), (foretold, expected) in zip(parts, made, strict=True):
+                    apply = (which[rows] == number) & (half[rows] == side)
+                    foretold[apply, :, j] = mine[rows[apply], None] - others[drawn[apply]]
+                    expected[apply, j] = mine[rows[apply]] - usual
+    return made
 
 
 def _basis(columns: Sequence[pa.ChunkedArray]) -> Floats:

@@ -7,6 +7,7 @@ explained is then not what decides (the scaffolding attack). Assumes nothing of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,6 @@ from checks.explainability._shapley import Floats, Integers, is_number
 from checks.finding import Measure, Reason
 from checks.policy import Terms
 from checks.probes.coalitions import codes_of
-
-TOLD_APART = 0.85
-"""Area above which an explanation is not said to be within its limits. A model that hides what it decides by must then
-answer about one real row in ten by the other rule as well, and fewer the higher the area; at 0.5 it is every second.
-Inputs that go together put the area of an ordinary table at 0.6 to 0.8."""
 
 MOST_ROWS = 1_500
 """Mixed rows and real rows looked at, of each at most so many."""
@@ -74,7 +70,7 @@ def told_apart(
     if min(_least(mixed[train]), _least(mixed[~train])) < FEWEST_ROWS / 2:
         reason = Reason(code="too_few_rows")
         return Measure(name="told_apart", value=None, rows=len(x), unit="ratio", definition=DEFINITION, reason=reason)
-    area = _area(shown, mixed, train, seed)
+    area = _area(shown.tobytes(), mixed.tobytes(), train.tobytes(), seed)
     low, high = _interval(area, int(mixed[~train].sum()), int((~mixed[~train]).sum()), terms.confidence)
     return Measure(
         name="told_apart",
@@ -86,6 +82,24 @@ def told_apart(
         definition=DEFINITION,
         interval="Hanley and McNeil",
     )
+
+
+def settles_nothing(apart: Measure, terms: Terms) -> Reason | None:
+    """Say why an explanation settles nothing: its questions may be told from real rows too well.
+
+    Args:
+        apart: from `told_apart`.
+        terms: with the area from which that is so.
+
+    Returns:
+        None where the whole interval lies within the policy's area, or where nothing was asked that could be told.
+    """
+    limit = terms.told_apart
+    if apart.value is None:
+        return Reason(code="rows_not_told") if apart.rows else None
+    if apart.high is not None and apart.high <= limit:
+        return None
+    return Reason(code="rows_told_apart", params={"told_apart": apart.value, "limit": limit})
 
 
 def mixtures(facts: Mapping[str, NDArray[Any]], p: int) -> tuple[Integers, Integers, NDArray[np.bool_]]:
@@ -128,10 +142,14 @@ def _least(mixed: NDArray[np.bool_]) -> int:
     return int(min(mixed.sum(), (~mixed).sum()))
 
 
-def _area(shown: Floats, mixed: NDArray[np.bool_], train: NDArray[np.bool_], seed: int) -> float:
+@lru_cache(maxsize=8)
+def _area(shown_bytes: bytes, mixed_bytes: bytes, train_bytes: bytes, seed: int) -> float:
+    """Fit and judge a forest; kept, since every check of an explanation asks about the same rows."""
     from sklearn.metrics import roc_auc_score
     from sklearn.tree import DecisionTreeClassifier
 
+    mixed, train = (np.frombuffer(each, dtype=np.bool_) for each in (mixed_bytes, train_bytes))
+    shown = np.frombuffer(shown_bytes, dtype=np.float64).reshape(len(mixed), -1)
     # scikit-learn's own forest hands its trees to joblib, which reads the clock: a check may not.
     rng = np.random.default_rng([seed, 60])
     learned, sides = shown[train], mixed[train]

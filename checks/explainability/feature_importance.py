@@ -6,12 +6,14 @@ import numpy as np
 from scipy import stats
 
 from checks.evidence import Need, View, answers
-from checks.explainability._rows import PROBE, Reading, read
+from checks.explainability._averages import Counted
+from checks.explainability._rows import ANSWERED, COUNTED, PROBE, Reading, read
 from checks.explainability._shapley import Floats
-from checks.explainability._told_apart import TOLD_APART, told_apart
+from checks.explainability._told_apart import settles_nothing, told_apart
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason, Scalar
 from checks.policy import Terms
 from checks.registry import check
+from checks.statistics import critical
 
 DEFINITION = "mean over explained rows of the absolute interventional Shapley value"
 
@@ -25,11 +27,11 @@ FEWEST_FOR_DIRECTION = 10
 
 
 @check(
-    gives=("explained_rows", "background_rows", "additivity_error", "sampling_error", "told_apart"),
+    gives=("explained_rows", "background_rows", "additivity_error", "sampling_error", "long_run_error", "told_apart"),
     needs=(Need.FEATURES, answers(PROBE)),
-    may_read=(Need.SCORES, Need.DECISIONS, Need.VALUES, Need.PROBABILITIES),
+    may_read=(*ANSWERED, *COUNTED),
     law=("AIA 13(3)(b)(iv)", "AIA 13(3)(b)(vii)", "AIA Annex IV 2(b)", "AIA 86(1)"),
-    version=2,
+    version=3,
 )
 def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Average the absolute Shapley values of each input, with intervals over rows and over sampling.
@@ -38,7 +40,8 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         The answers to the probe `coalitions` and the features of the explained rows.
 
     Args:
-        evidence: shows features and answers; and the first answers to the same rows, where there are any.
+        evidence: shows features and answers; and the first answers to the same rows, weights and units, where there
+            are any.
         terms: the confidence of the intervals.
 
     Returns:
@@ -46,12 +49,16 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         better): the largest gap between a row's values added up and its first answer. An arithmetic check: it says
         that the sums are right and that the model answered the same twice, not that the explanation is good.
         `sampling_error` (ratio; lower is better): mean standard error of a value over the mean absolute value.
+        `long_run_error` (ratio; lower is better; chi-square interval, one degree of freedom per row): the root mean
+        squared gap between values and those of a longer run for a few of the rows, over the mean absolute value. The
+        longer run has errors of its own, so that it says rather too much than too little.
         `told_apart` (area under the ROC curve, 0.5 to 1; lower is better; Hanley and McNeil's interval): how well the
-        mixed rows can be told from real ones. Where it may lie above `TOLD_APART`, a model could answer them by
-        another rule than real rows, so the explanation is never said to be within its limits.
+        mixed rows can be told from real ones. Where it may lie above the policy's `told_apart`, a model could answer
+        them by another rule than real rows, so the explanation settles nothing.
         `explained_rows`, `background_rows`: exact counts. Per input `mean_abs` (in the unit of the output; t interval
-        over rows, in whose spread the sampling error is included; the lower bound is lowered by what noise adds to an
-        absolute value) and, for inputs with an order, `direction` (Spearman, -1 to 1; Fisher's interval).
+        over rows, weighted where they have weights and over units where they have those; the sampling error is in its
+        spread, and the lower bound is lowered by what noise adds to an absolute value) and, for inputs with an order,
+        `direction` (Spearman, -1 to 1; Fisher's interval).
 
     Law:
         Annex IV 2(b) asks for the main design choices and what the system is designed to optimise for; Art 13(3)(b)
@@ -67,11 +74,11 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         return reading
     shapley, e = reading.shapley, len(reading.explained)
     absolute = np.abs(shapley.values)
-    mean = absolute.mean(axis=0)
-    low, high = _interval(absolute, shapley.errors, terms.confidence)
+    mean = reading.counted.mean(absolute)
+    low, high = mean_absolute_interval(absolute, shapley.errors, reading.counted, critical(terms.confidence))
     order = np.lexsort((np.arange(len(mean)), -mean))
     names = [reading.names[i] for i in order]
-    how = "t over rows, sampling included" if not shapley.exact else "t over rows"
+    how = reading.counted.method + ("" if shapley.exact else ", sampling included")
     groups = []
     for i in order:
         of_input = [
@@ -121,34 +128,36 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         row_level=True,
     )
     apart = told_apart(evidence.features, evidence.answers(PROBE).facts, evidence.seed, terms, reading.names)
-    limit: dict[str, Scalar] = {"told_apart": apart.value or 0.0, "limit": TOLD_APART}
     return Measured(
         measures=(
             _count("explained_rows", e, METHODS[shapley.exact]),
             _count("background_rows", shapley.background_rows, "rows drawn from the data without replacement"),
             _additivity(reading),
             _sampling(reading, terms.confidence),
+            _long_run(reading, terms.confidence),
             apart,
         ),
         groups=tuple(groups),
         figures=(bars, swarm),
         reason=reading.reason,
-        never_within=Reason(code="rows_told_apart", params=limit) if (apart.high or 0.0) > TOLD_APART else None,
+        settles_nothing=settles_nothing(apart, terms),
     )
 
 
-def _interval(absolute: Floats, errors: Floats, confidence: float) -> tuple[Floats, Floats]:
-    """Give the interval of the mean absolute value of each input, (p,) and (p,)."""
-    e = len(absolute)
-    mean = absolute.mean(axis=0)
-    if e < 2:
-        return np.zeros_like(mean), np.full_like(mean, np.inf)
-    half = stats.t.ppf(0.5 + confidence / 2.0, e - 1) * absolute.std(axis=0, ddof=1) / np.sqrt(e)
+def mean_absolute_interval(absolute: Floats, errors: Floats, counted: Counted, z: float) -> tuple[Floats, Floats]:
+    """Give the interval of the mean absolute value of each input, (p,) and (p,).
+
+    Args:
+        absolute, errors: (e, p) absolute values and their standard errors.
+        counted: how the rows count.
+        z: critical value.
+    """
+    low, high = counted.interval(absolute, z)
     # The mean of |value + noise| lies above |value|; how far, if both were as they seem (a folded normal).
     ratio = np.divide(absolute, errors, out=np.full_like(absolute, 40.0), where=errors > 0)
     folded = errors * np.sqrt(2.0 / np.pi) * np.exp(-(ratio**2) / 2.0) + absolute * (1.0 - 2.0 * stats.norm.cdf(-ratio))
-    lift = np.where(errors > 0, folded - absolute, 0.0).mean(axis=0)
-    return np.maximum(mean - half - lift, 0.0), mean + half
+    lift = counted.mean(np.where(errors > 0, folded - absolute, 0.0))
+    return np.maximum(low - lift, 0.0), high
 
 
 def _direction(reading: Reading, i: int, confidence: float) -> Measure | None:
@@ -226,6 +235,30 @@ def _sampling(reading: Reading, confidence: float) -> Measure:
         unit="ratio",
         definition=definition,
         interval=interval,
+    )
+
+
+def _long_run(reading: Reading, confidence: float) -> Measure:
+    shapley, long = reading.shapley, reading.shapley.at_length
+    definition = "root mean squared gap to the values of a longer run over their mean absolute value"
+    size = 0.0 if long is None else float(np.abs(long.values).mean())
+    if long is None or size == 0.0:
+        none = Reason(code="all_asked" if shapley.exact else "nothing_moves")
+        rows = 0 if long is None else len(long.rows)
+        return Measure(name="long_run_error", value=None, rows=rows, unit="ratio", definition=definition, reason=none)
+    rows = len(long.rows)
+    ratio = float(np.sqrt(((shapley.values[long.rows] - long.values) ** 2).mean())) / size
+    upper, lower = (float(stats.chi2.ppf(0.5 + side * confidence / 2.0, rows)) for side in (1, -1))
+    return Measure(
+        name="long_run_error",
+        value=ratio,
+        low=ratio * float(np.sqrt(rows / upper)),
+        high=ratio * float(np.sqrt(rows / lower)),
+        rows=rows,
+        unit="ratio",
+        definition=definition,
+        interval="chi-square, one degree of freedom per row",
+        reason=Reason(code="long_run", params={"pairs": long.pairs, "rows": rows}),
     )
 
 

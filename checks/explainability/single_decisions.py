@@ -8,8 +8,9 @@ import numpy as np
 
 from checks.declaration import Task
 from checks.evidence import Need, View, answers
-from checks.explainability._rows import PROBE, Reading, floats, read, shown_values
+from checks.explainability._rows import ANSWERED, COUNTED, PROBE, Reading, floats, read, shown_values
 from checks.explainability._shapley import Integers
+from checks.explainability._told_apart import settles_nothing, told_apart
 from checks.finding import Figure, Item, Measure, Measured, NotApplicable, NotGathered, Scalar
 from checks.policy import Terms
 from checks.registry import check
@@ -25,12 +26,13 @@ FIRST_INPUTS = 3
 
 
 @check(
-    gives=("decisions_shown",),
+    gives=("decisions_shown", "told_apart"),
     needs=(Need.FEATURES, answers(PROBE)),
-    may_read=(Need.SCORES, Need.DECISIONS, Need.VALUES, Need.PROBABILITIES, Need.LABELS, Need.GROUPS),
+    may_read=(*ANSWERED, *COUNTED, Need.LABELS, Need.GROUPS),
     law=("AIA 13(3)(b)(iv)", "AIA 13(3)(b)(vii)", "AIA 86(1)"),
+    version=2,
 )
-def single_decisions(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:  # noqa: ARG001  # one signature for all checks
+def single_decisions(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Choose a few of the explained rows by a rule, and give what moved each answer.
 
     The rule, each time among the rows not chosen yet: the highest answer, the lowest, the one nearest the threshold,
@@ -41,9 +43,10 @@ def single_decisions(evidence: View, terms: Terms) -> Measured | NotGathered | N
 
     Args:
         evidence: see above.
-        terms: not used.
+        terms: from which area on mixed rows are told too well from real ones.
 
     Returns:
+        `told_apart` as in `feature_importance`: above the policy's area these decisions settle nothing.
         `decisions_shown` (an exact count); per decision one item (its rule, answer, base and the inputs that moved it
         most; no values of the row) and one row-level figure (all inputs with their values and shares).
 
@@ -79,7 +82,14 @@ def single_decisions(evidence: View, terms: Terms) -> Measured | NotGathered | N
         unit="count",
         interval="exact",
     )
-    return Measured(measures=(shown,), items=tuple(items), figures=tuple(figures), reason=reading.reason)
+    apart = told_apart(evidence.features, evidence.answers(PROBE).facts, evidence.seed, terms, reading.names)
+    return Measured(
+        measures=(shown, apart),
+        items=tuple(items),
+        figures=tuple(figures),
+        reason=reading.reason,
+        settles_nothing=settles_nothing(apart, terms),
+    )
 
 
 def _rules(evidence: View, reading: Reading) -> Iterator[tuple[str, str | None, str | None, Integers]]:

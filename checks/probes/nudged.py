@@ -40,17 +40,34 @@ def nudged(table: Table, declaration: Declaration, rng: np.random.Generator) -> 
     dummies = {c for columns in declaration.inputs.dummies.values() for c in columns}
     seen = rng.choice(table.rows, size=min(SEEN_ROWS, table.rows), replace=False).astype(np.int64)
     chosen = np.sort(seen[:NUDGED_ROWS])
-    rows, known = table.features.take(pa.array(chosen)), table.features.take(pa.array(seen))
-    moved = np.zeros(table.features.num_columns, dtype=bool)
-    for i, name in enumerate(table.features.column_names):
-        way = rng.choice(np.array([-1.0, 1.0]), size=len(chosen))
+    rows, moved = nudge(table.features.take(pa.array(chosen)), table.features.take(pa.array(seen)), dummies, rng)
+    return Plan(rows=rows, facts={"row": chosen, "moved": moved}) if moved.any() else None
+
+
+def nudge(
+    rows: pa.Table, known: pa.Table, dummies: set[str], rng: np.random.Generator
+) -> tuple[pa.Table, NDArray[np.bool_]]:
+    """Move every number of some rows one step up or down, as `nudged` says.
+
+    Args:
+        rows: (m, f).
+        known: rows from which the spread of a column is told.
+        dummies: columns that stay as they are.
+        rng: draws the ways.
+
+    Returns:
+        The rows (m, f), and whether each column was moved, (f,).
+    """
+    moved = np.zeros(rows.num_columns, dtype=bool)
+    for i, name in enumerate(rows.column_names):
+        way = rng.choice(np.array([-1.0, 1.0]), size=rows.num_rows)
         if name in dummies:
             continue
         changed = _moved(rows.column(name), known.column(name), way)
         if changed is not None:
             rows = rows.set_column(i, rows.schema.field(i), changed)
             moved[i] = True
-    return Plan(rows=rows, facts={"row": chosen, "moved": moved}) if moved.any() else None
+    return rows, moved
 
 
 def _moved(column: pa.ChunkedArray, seen: pa.ChunkedArray, way: NDArray[np.float64]) -> pa.ChunkedArray | None:

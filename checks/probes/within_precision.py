@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from checks.asking import Plan, probe
-from checks.declaration import Declaration, Task
+from checks.declaration import Declaration
 from checks.evidence import Table
 
 ASKED_ROWS = 2_000
@@ -31,7 +31,7 @@ LEAST, MOST = 0.1, 0.4
 """Size of a move as a share of the precision: below a half, so that rounding would give the old value again."""
 
 
-@probe(tasks=(Task.BINARY, Task.MULTICLASS))
+@probe()
 def within_precision(table: Table, declaration: Declaration, rng: np.random.Generator) -> Plan | None:
     """Plan a second question for up to `ASKED_ROWS` rows, each number moved by less than its column's precision.
 

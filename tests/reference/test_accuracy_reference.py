@@ -113,8 +113,6 @@ def test_95_percent_is_95_percent_for_scores(name: str) -> None:
     from checks.policy import load
 
     terms = load("default").terms
-    _, evidence = drawn(weighted=False)
-    view = evidence.only(())
     rng = np.random.default_rng(10)
     many = rng.beta(2, 3, 400_000)
     told = rng.random(400_000) < many
@@ -126,7 +124,7 @@ def test_95_percent_is_95_percent_for_scores(name: str) -> None:
         score = rng.beta(2, 3, 250)
         positive = rng.random(250) < score
         if name == "auc":
-            m = auc_of(Scored(positive=positive, score=score, weight=np.ones(250)), view, terms)
+            m = auc_of(Scored(positive=positive, score=score, weight=np.ones(250)), terms)
         else:
             each = (score - positive) ** 2 if name == "brier" else -np.log(np.where(positive, score, 1 - score))
             m = mean_of(name, "", "points", each, np.ones(250), terms)
@@ -142,8 +140,6 @@ def test_95_percent_is_95_percent_for_r_squared() -> None:
     from checks.policy import load
 
     terms = load("default").terms
-    _, evidence = drawn(weighted=False)
-    view = evidence.only(())
     rng = np.random.default_rng(12)
     held = {"mae": 0, "rmse": 0, "r2": 0}
     true = {"mae": np.sqrt(2 / np.pi), "rmse": 1.0, "r2": 1 - 1 / 4}
@@ -151,8 +147,8 @@ def test_95_percent_is_95_percent_for_r_squared() -> None:
     for _ in range(draws):
         label = rng.normal(0, 2, 250)
         value = label + rng.normal(0, 1, 250)
-        rows = Regressed(label=label, value=value, weight=np.ones(250), rows=250, unlabelled=0, unanswered=0)
-        for m in errors_of(rows, view, terms):
+        rows = Regressed(label=label, value=value, weight=np.ones(250), unit=None, rows=250, unlabelled=0, unanswered=0)
+        for m in errors_of(rows, terms):
             assert m.low is not None
             assert m.high is not None
             held[m.name] += m.low <= true[m.name] <= m.high

@@ -264,10 +264,16 @@ def test_errors_of_a_predicted_number_are_those_of_fairlearn_row_by_row(weighted
     for name in ("a", "b", "c"):
         assert of_group(found, name, "absolute_error").value == pytest.approx(frame.by_group["mae"][name])
         assert of_group(found, name, "mean_error").value == pytest.approx(frame.by_group["me"][name])
-    expected = (frame.difference()["mae"], frame.ratio()["mae"], frame.difference()["me"])
-    for name, value_ in zip(
-        ("absolute_error_difference", "absolute_error_ratio", "mean_error_difference"), expected, strict=True
-    ):
+    to_all, over_all = frame.difference(method="to_overall"), frame.ratio(method="to_overall")
+    expected = {
+        "absolute_error_difference": frame.difference()["mae"],
+        "absolute_error_ratio": frame.ratio()["mae"],
+        "mean_error_difference": frame.difference()["me"],
+        "mean_error_to_everyone": to_all["me"],
+        "absolute_error_to_everyone": to_all["mae"],
+        "absolute_error_ratio_to_everyone": over_all["mae"],
+    }
+    for name, value_ in expected.items():
         given = found.measure(name)
         assert given is not None
         assert given.value == pytest.approx(value_)
@@ -289,3 +295,42 @@ def test_the_same_counts_give_the_same_figures_by_rows_and_by_counts() -> None:
         assert one.measures == other.measures
         assert one.groups == other.groups
         assert find(f"fairness.{name}").rejudge.value == "dossier"
+
+
+def test_errors_that_are_all_alike_are_not_called_certain() -> None:
+    label = np.linspace(0, 1, 80)
+    evidence = by_predictions(
+        groups={"g": ["a"] * 40 + ["b"] * 40}, decision=label, label=label, task="regression", favourable=None
+    )
+    found = finding("fairness.regression_error", evidence)
+    for given in (*found.measures, *(m for g in found.groups for m in g.measures)):
+        assert given.low is None
+        assert given.high is None
+    assert of_group(found, "a", "mean_error").reason is not None
+
+
+def test_95_percent_is_95_percent_for_the_errors_of_a_predicted_number() -> None:
+    rng, draws = np.random.default_rng(31), 300
+    sizes, spread, shift = np.array([120, 80, 60, 40]), np.array([1.0, 1.5, 1.0, 2.0]), np.array([0.0, 0.3, 0.3, 0.5])
+    group = np.repeat(np.arange(4), sizes)
+    share = sizes / sizes.sum()
+    truth = {
+        "mean_error_difference": 0.5,
+        "mean_error_to_everyone": float(np.abs(shift - (share * shift).sum()).max()),
+    }
+    held = dict.fromkeys(truth, 0)
+    for _ in range(draws):
+        label = rng.normal(0, 1, len(group))
+        value = label + shift[group] + spread[group] * rng.normal(0, 1, len(group))
+        evidence = by_predictions(
+            groups={"g": group.astype(str)}, decision=value, label=label, task="regression", favourable=None
+        )
+        found = finding("fairness.regression_error", evidence)
+        for name, true in truth.items():
+            given = found.measure(name)
+            assert given is not None
+            assert given.low is not None
+            assert given.high is not None
+            held[name] += given.low <= true <= given.high
+    # Three standard errors of 300 draws below 95 %.
+    assert min(held.values()) / draws >= 0.912, held

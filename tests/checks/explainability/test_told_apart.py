@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from checks.asking import rng_for
 from checks.evidence import Evidence, Table
-from checks.explainability._told_apart import TOLD_APART, mixtures, told_apart
+from checks.explainability._told_apart import mixtures, told_apart
 from checks.finding import Finding, Outcome
 from checks.judge import judge
 from checks.policy import load
@@ -101,7 +101,7 @@ def test_the_scaffolding_attack_hides_the_group_and_the_explanation_then_settles
     assert max(weight(honest, name) for name in NAMES) == 0.0
     assert weight(attacked, "group") < 0.7 * weight(honest, "group")
     assert weight(attacked, "x0") > 0.1
-    assert area(attacked) > TOLD_APART
+    assert area(attacked) > POLICY.terms.told_apart
     assert attacked.outcome is Outcome.INCONCLUSIVE
     assert attacked.reason is not None
     assert attacked.reason.code == "rows_told_apart"
@@ -120,7 +120,7 @@ def test_where_mixed_rows_look_real_the_attack_gains_nothing() -> None:
 def test_the_mixtures_read_back_are_those_that_were_asked(columns: int, exact: bool) -> None:
     rng = np.random.default_rng(3)
     features = pa.table({f"c{i}": rng.integers(0, 4, 300).astype(float) for i in range(columns)})
-    plan = plan_coalitions(features, [(c, (c,)) for c in features.column_names], rng, explained_rows=40)
+    plan = plan_coalitions(features, [(c, (c,)) for c in features.column_names], rng, explained_rows=40, long_rows=0)
     assert plan is not None
     assert (plan.facts["index"].ndim == 3) is exact
     of, against, mask = mixtures(plan.facts, columns)

@@ -11,7 +11,9 @@ import pytest
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import bubblewrap, choose, docker, seccomp
 from sandbox.isolation.interface import CellFiles, Limits
+from sandbox.serving import serve
 from sandbox.settings import Settings
+from sandbox.worker import work
 
 
 @pytest.fixture
@@ -113,3 +115,17 @@ def test_the_image_is_named_by_all_that_decides_its_content(settings: Settings) 
     assert name.startswith(f"{settings.cell_image}:")
     assert docker.image_name(replace(settings, cell_base_image="another:base")) != name
     assert docker.dockerfile() == Path(__file__).resolve().parents[3] / "Dockerfile"
+
+
+@pytest.mark.usefixtures("no_engine")
+def test_a_service_of_several_organisations_does_not_start_with_resource_limits_only(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = replace(settings, accounts="local")
+    monkeypatch.setattr(choose.groups, "hierarchies", lambda: None)
+    for start in (choose.refuse_weak_limits, work, serve):
+        with pytest.raises(CellUnavailable, match="resource limits only"):
+            start(shared)
+    choose.refuse_weak_limits(replace(settings, accounts="off"))
+    monkeypatch.setattr(choose.groups, "hierarchies", lambda: object())
+    choose.refuse_weak_limits(shared)

@@ -10,7 +10,7 @@ from sandbox.isolation import seccomp
 
 REFUSED = """
 accept accept4 acct add_key bind bpf chroot delete_module finit_module init_module io_uring_enter io_uring_register
-io_uring_setup kcmp kexec_file_load kexec_load keyctl landlock_create_ruleset listen lookup_dcookie mbind
+io_uring_setup kcmp kexec_file_load kexec_load keyctl listen lookup_dcookie mbind
 memfd_create migrate_pages mincore mlock mount mount_setattr move_mount move_pages mq_open msgget name_to_handle_at
 nfsservctl open_by_handle_at open_tree perf_event_open personality pidfd_getfd pivot_root preadv2 process_vm_readv
 process_vm_writev ptrace quotactl reboot recvmmsg recvmsg request_key semget sendmmsg sendmsg set_mempolicy
