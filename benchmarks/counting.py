@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import time
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow as pa
 from fairlearn import metrics as fm
 from sklearn import metrics as skm
 
-from checks.counting import Cells
+from checks.counting import Cells, Units
 from checks.declaration import Declaration
 from checks.evidence import Evidence, Table
 from checks.fairness._definitions import SELECTION
@@ -57,6 +58,9 @@ SETTINGS: tuple[tuple[str, tuple[float, ...], tuple[int, ...]], ...] = (
     ("8 groups, unequal", (0.2, 0.25, 0.3, 0.3, 0.3, 0.35, 0.4, 0.5), (60, 100, 300, 60, 80, 1000, 200, 90)),
 )
 """What coverage is simulated for: true rates and rows of each group."""
+
+FEWEST_HITS, FEWEST_HOUSEHOLDS = 10.0, 50
+"""Rows chosen in a group, on average, and households in it, from which on households are simulated as well."""
 
 
 def drawn(rows: int) -> dict[str, Any]:
@@ -160,13 +164,16 @@ def peak_bytes(rows: int) -> tuple[float, int]:
     return float(seconds), int(size)
 
 
-def coverage(rates: tuple[float, ...], rows: tuple[int, ...], draws: int, *, weighted: bool) -> tuple[float, ...]:
+def coverage(
+    rates: tuple[float, ...], rows: tuple[int, ...], draws: int, *, weighted: bool, clustered: bool = False
+) -> tuple[float, ...]:
     """Simulate how often 95 % intervals hold the truth: of the largest gap, the smallest ratio, and to everyone.
 
     Args:
         rates, rows: of each group.
         draws: how many data sets are drawn.
         weighted: whether rows carry skewed weights, as survey data do.
+        clustered: whether one to five rows are of one household, whose members are decided about more alike.
     """
     rng, terms = np.random.default_rng(5), load("default").terms
     p, n = np.array(rates), np.array(rows)
@@ -174,9 +181,12 @@ def coverage(rates: tuple[float, ...], rows: tuple[int, ...], draws: int, *, wei
     to_everyone = np.minimum(p / everyone, everyone / p).min()
     truth = (float(np.ptp(p)), float(p.min() / p.max()), float(np.abs(p - everyone).max()), float(to_everyone))
     held = np.zeros(len(truth))
-    group = np.repeat(np.arange(len(p)), n)
+    household = np.repeat(np.arange(len(p)), n // 3 if clustered else n)
     for _ in range(draws):
-        hit = rng.random(len(group)) < p[group]
+        size = rng.integers(1, 6, len(household)) if clustered else np.ones(len(household), dtype=np.int64)
+        group = np.repeat(household, size)
+        own = rng.beta(2 * p[household], 2 * (1 - p[household])) if clustered else p[household]
+        hit = rng.random(len(group)) < np.repeat(own, size)
         weight = rng.lognormal(0.0, 0.55, len(group)) if weighted else np.ones(len(group))
         cell = group * 2 + hit
         sums = [np.bincount(cell, weights=w, minlength=2 * len(p)) for w in (np.ones(len(group)), weight, weight**2)]
@@ -190,8 +200,23 @@ def coverage(rates: tuple[float, ...], rows: tuple[int, ...], draws: int, *, wei
             weight_squared=sums[2].astype(np.float64),
         )
         nobody = np.zeros(len(p), dtype=np.int64)
+        units = None
+        if clustered:
+            ones = np.ones(len(group), dtype=np.int64)
+            by_row = Cells(
+                names=cells.names,
+                group=group,
+                label=ones,
+                decision=hit.astype(np.int64),
+                rows=ones,
+                weight=weight,
+                weight_squared=weight**2,
+            )
+            units = Units(rows=by_row, unit=np.repeat(np.arange(len(household)), size))
         found = compare(
-            Counted(cells=cells, group_rows=cells.rows_of(), unlabelled=nobody, unanswered=0), SELECTION, terms
+            Counted(cells=cells, group_rows=cells.rows_of(), unlabelled=nobody, unanswered=0, units=units),
+            SELECTION,
+            terms,
         )
         given = (found.difference, found.ratio, found.gap_to_everyone, found.ratio_to_everyone)
         for i, (bounds, true) in enumerate(zip(given, truth, strict=True)):
@@ -235,11 +260,15 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"95 % intervals that hold the truth, of {asked.draws} data sets: gap, ratio, gap to everyone, ratio to it")
     least = 1.0
     for name, rates, rows in SETTINGS:
-        for weighted in (False, True):
-            shares = coverage(rates, rows, asked.draws, weighted=weighted)
+        for weighted, clustered in product((False, True), repeat=2):
+            if clustered and (min(rows) // 3 < FEWEST_HOUSEHOLDS or min(rates) * min(rows) < FEWEST_HITS):
+                # Fewer households are too small to lead, and one or two that are chosen say nothing of others.
+                continue
+            shares = coverage(rates, rows, asked.draws, weighted=weighted, clustered=clustered)
             least = min(least, *shares)
             told = "  ".join(f"{100 * share:5.1f} %" for share in shares)
-            print(f"  {name + (', weighted' if weighted else ''):30} {told}")
+            how = (", weighted" if weighted else "") + (", households" if clustered else "")
+            print(f"  {name + how:42} {told}")
     # Three standard errors of the simulation below 95 %.
     floor = 0.95 - 3.0 * (0.95 * 0.05 / asked.draws) ** 0.5
     kept = ratio >= PROMISED_RATIO and size < PROMISED_BYTES and many <= PROMISED_GROWTH * few and least >= floor

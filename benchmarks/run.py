@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-NAMES = ("assessing", "counting", "explaining", "walls", "serving")
+NAMES = ("assessing", "counting", "counting_many", "explaining", "walls", "serving", "uploading")
 
 
 def main(names: list[str]) -> int:

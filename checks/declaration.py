@@ -10,6 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from itertools import combinations, permutations
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -202,7 +203,10 @@ class Counts(Stated):
 
 
 TIMES = " × "
-"""Stands between the names of two attributes that are crossed."""
+"""Stands between the names of attributes that are crossed."""
+
+CROSSED = (2, 3)
+"""How many attributes are crossed at once."""
 
 _ROLE_NAMES = ", ".join(r.value for r in ColumnRole)
 
@@ -268,26 +272,26 @@ class Data(Stated):
         """The columns by which people are compared, in the declared order."""
         return tuple(n for n, role in self.columns.items() if role.is_group)
 
-    @property
-    def pairs(self) -> dict[str, tuple[str, str]]:
-        """Pairs of attributes by the name of the pair, as in `sex × race`; earlier attributes' pairs come first.
+    def crossings(self, size: int) -> dict[str, tuple[str, ...]]:
+        """Give the attributes taken `size` at a time by the name of the crossing, as in `sex × race`.
 
-        A further attribute only adds pairs at the end, so it never takes away one that was there.
+        Those of earlier attributes come first: a further attribute only adds crossings at the end, so it never takes
+        away one that was there.
         """
         named = self.attributes
-        made = {f"{a}{TIMES}{b}": (a, b) for j, b in enumerate(named) for a in named[:j]}
-        return {name: both for name, both in made.items() if name not in self.columns}
+        places = sorted(combinations(range(len(named)), size), key=lambda chosen: chosen[::-1])
+        made = [tuple(named[i] for i in chosen) for chosen in places]
+        return {name: parts for parts in made if (name := TIMES.join(parts)) not in self.columns}
 
-    def pair(self, name: str) -> tuple[str, str] | None:
-        """Tell which two attributes a name is the pair of, in either order; None where it is none.
+    def crossing(self, name: str) -> tuple[str, ...] | None:
+        """Tell which attributes a name is the crossing of, in the order of the name; None where it is none.
 
         A stored dossier keeps the columns sorted, so the order in which they were declared is not known again.
         """
-        for first, second in self.pairs.values():
-            for both in ((first, second), (second, first)):
-                if TIMES.join(both) == name:
-                    return both
-        return None
+        if name in self.columns:
+            return None
+        found = (p for size in CROSSED for p in permutations(self.attributes, size) if TIMES.join(p) == name)
+        return next(found, None)
 
     @property
     def label(self) -> str | None:

@@ -135,6 +135,8 @@ class Measured(Fact):
         reason: what the reader must know beside the figures.
         never_within: why the finding may not be called within its limit, however good it looks (labels known for some
             people only, say); the outcome is then at best `inconclusive`.
+        settles_nothing: why nothing can be concluded from these figures, with or without a limit; the outcome is then
+            at best `inconclusive`.
     """
 
     measures: tuple[Measure, ...] = ()
@@ -143,6 +145,7 @@ class Measured(Fact):
     figures: tuple[Figure, ...] = ()
     reason: Reason | None = None
     never_within: Reason | None = None
+    settles_nothing: Reason | None = None
 
 
 class NotApplicable(Fact):

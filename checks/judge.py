@@ -8,7 +8,7 @@ import traceback
 from dataclasses import dataclass
 from math import ceil
 
-from checks.declaration import TIMES
+from checks.declaration import CROSSED, TIMES
 from checks.errors import EvidenceMissing
 from checks.evidence import Evidence, Need
 from checks.finding import (
@@ -46,17 +46,19 @@ class Judged:
     figures: tuple[Figure, ...] = ()
 
 
-def judge(check: Check, evidence: Evidence, policy: Policy) -> tuple[Judged, ...]:
+def judge(check: Check, evidence: Evidence, policy: Policy, *, rules_version: str | None = None) -> tuple[Judged, ...]:
     """Run one check on the evidence and judge what it measured.
 
     Args:
         check: from the catalogue.
         evidence: sealed facts.
         policy: limits and terms.
+        rules_version: of the law that says which documents are looked for, as in `Rules.version`; None for the law as
+            it stands.
 
     Returns:
-        One finding; for a check that compares people one per attribute (or pair of them), in the declared order. Never
-        empty, never raises for a fault of the check: that is a finding with outcome `error` and an incident id.
+        One finding; for a check that compares people one per attribute (or crossing of them), in the declared order.
+        Never empty, never raises for a fault of the check: that is a finding with outcome `error` and an incident id.
     """
     fits = _does_not_fit(check, evidence)
     if fits is not None:
@@ -68,24 +70,28 @@ def judge(check: Check, evidence: Evidence, policy: Policy) -> tuple[Judged, ...
         if not attributes:
             none = NotGathered(reason=Reason(code="no_groups"))
             return (_judged(check, None, none, policy, evidence),)
-    if check.scope is Scope.PAIR:
-        attributes = _pairs(evidence)[: policy.terms.pairs]
+    if check.scope is Scope.CROSSING:
+        attributes = _crossings(evidence, policy)
         if not attributes:
             none_to_cross = NotApplicable(reason=Reason(code="no_pairs"))
             return (_judged(check, None, none_to_cross, policy, evidence),)
-    return tuple(_judged(check, a, _run(check, a, evidence, policy), policy, evidence) for a in attributes)
+    return tuple(
+        _judged(check, a, _run(check, a, evidence, policy, rules_version), policy, evidence) for a in attributes
+    )
 
 
-def _pairs(evidence: Evidence) -> tuple[str, ...]:
-    """List the pairs that were counted, by the names they were counted under; all of them where nothing was."""
+def _crossings(evidence: Evidence, policy: Policy) -> tuple[str, ...]:
+    """List the crossings that the policy takes, in the order they were counted in; as declared where nothing was."""
     data = evidence.declaration.data
     if data is None:
         return ()
-    counted = []
-    for first, second in data.pairs.values():
-        names = (f"{first}{TIMES}{second}", f"{second}{TIMES}{first}")
-        counted += [name for name in names if name in evidence.cells or name in evidence.moments][:1]
-    return tuple(counted) or tuple(data.pairs)
+    counted: dict[str, tuple[str, ...]] = {
+        name: parts for name in (*evidence.cells, *evidence.moments) if (parts := data.crossing(name)) is not None
+    }
+    if not counted:
+        counted = {name: parts for size in CROSSED for name, parts in data.crossings(size).items()}
+    most = {2: policy.terms.pairs, 3: policy.terms.triples}
+    return tuple(n for size in CROSSED for n in [n for n, p in counted.items() if len(p) == size][: most[size]])
 
 
 def _does_not_fit(check: Check, evidence: Evidence) -> Result | None:
@@ -100,11 +106,13 @@ def _does_not_fit(check: Check, evidence: Evidence) -> Result | None:
     return None
 
 
-def _run(check: Check, attribute: str | None, evidence: Evidence, policy: Policy) -> Result | str:
+def _run(
+    check: Check, attribute: str | None, evidence: Evidence, policy: Policy, rules_version: str | None
+) -> Result | str:
     for need in check.needs:
         if not evidence.holds(need):
             return NotGathered(reason=missing(need, evidence))
-    view = evidence.only((*check.needs, *check.may_read))
+    view = evidence.only((*check.needs, *check.may_read), rules_version)
     try:
         given = check.run(view, policy.terms) if attribute is None else check.run(view, attribute, policy.terms)
         if not isinstance(given, Measured | NotApplicable | NotGathered):
@@ -130,8 +138,11 @@ def missing(need: str, evidence: Evidence) -> Reason:
         Need.CELLS,
         Need.MOMENTS,
     )
-    if from_model and evidence.model_fault is not None:
-        return Reason(code="model_fault", params={"fault": str(evidence.model_fault.get("code"))})
+    fault = evidence.model_fault
+    # A question that was asked apart fails alone: what another one would have answered was never asked for.
+    alone = fault is not None and fault.get("question") not in (None, need.removeprefix("answers."))
+    if from_model and fault is not None and not alone:
+        return Reason(code="model_fault", params={"fault": str(fault.get("code"))})
     if need.startswith("answers."):
         return Reason(code="not_asked", params={"probe": need.removeprefix("answers.")})
     return Reason(code=f"no_{need.split(' ')[0]}", params={"need": need})
@@ -320,11 +331,13 @@ def _named(group: GroupMeasures) -> str:
 
 
 def _worst(limits: dict[str, AppliedLimit], given: Measured) -> tuple[Outcome, Reason | None]:
-    if not limits:
-        return Outcome.MEASURED, given.reason
     outcomes = {applied.outcome for applied in limits.values()}
     if Outcome.FAIL in outcomes:
         return Outcome.FAIL, given.reason
+    if given.settles_nothing is not None:
+        return Outcome.INCONCLUSIVE, given.settles_nothing
+    if not limits:
+        return Outcome.MEASURED, given.reason
     if Outcome.INCONCLUSIVE in outcomes:
         return Outcome.INCONCLUSIVE, given.reason
     if given.never_within is not None:

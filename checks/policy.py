@@ -36,10 +36,16 @@ class Terms(Fact):
         suppress_below: fewest rows of a group that may leave in a public package.
         short_words: fewest words of a passage that is not called short.
         families: how comparisons are adjusted: `per_attribute` adjusts over the groups of one attribute within one
-            measure, so that another attribute never changes its outcome. A pair of attributes is a family of its own.
-        pairs: up to how many pairs of attributes are compared, in the order of `Data.pairs`; 0 leaves them out.
+            measure, so that another attribute never changes its outcome. Attributes crossed are a family of their own.
+        pairs, triples: up to how many crossings of two and of three attributes are compared, in the order of
+            `Data.crossings`, so those of the attributes declared first; 0 leaves them out.
         few_unlabelled: share of rows without a label up to which a label-based figure may still be called within its
             limit.
+        as_accurate: share of right decisions that another threshold, the same for everyone, may lose and still be named
+            as a remedy.
+        as_many: where no labels are known: share by which more or fewer people may get the favourable decision then.
+        told_apart: area under the ROC curve of mixed rows against real ones above which an explanation settles nothing.
+        together: absolute rank correlation (or Cramer's V) from which inputs are explained as one as well.
     """
 
     confidence: float = Field(gt=0.5, lt=1.0)
@@ -48,7 +54,19 @@ class Terms(Fact):
     short_words: int = Field(ge=1)
     families: str
     pairs: int = Field(default=28, ge=0)
+    triples: int = Field(default=4, ge=0)
     few_unlabelled: float = Field(default=0.05, ge=0.0, le=1.0)
+    as_accurate: float = Field(default=0.01, ge=0.0, le=1.0)
+    as_many: float = Field(default=0.05, ge=0.0, le=1.0)
+    told_apart: float = Field(default=0.85, ge=0.5, le=1.0)
+    together: float = Field(default=0.7, gt=0.0, le=1.0)
+
+
+class Grounds(Fact):
+    """Where a number of the terms comes from, and why this policy uses it."""
+
+    source: str
+    why: str
 
 
 class Policy(Fact):
@@ -59,6 +77,7 @@ class Policy(Fact):
         version: raised with each change.
         recorded: when this version was written down.
         about: what the policy is, for the reader (English key of words: `policy.<name>`).
+        grounds: of each of the terms, by its name.
         limits: by measure code, `family.check.measure`.
     """
 
@@ -67,6 +86,7 @@ class Policy(Fact):
     recorded: dt.date
     about: str
     terms: Terms
+    grounds: dict[str, Grounds] = Field(default_factory=dict)
     limits: dict[str, Limit]
 
     def limit_for(self, code: str, declaration: Declaration) -> tuple[Limit, str] | None:

@@ -29,11 +29,11 @@ FAMILIES = (
 
 
 class Scope(StrEnum):
-    """How often a check runs: once for the system, for each attribute people are compared by, or for each pair."""
+    """How often a check runs: once for the system, for each attribute people are compared by, or for each crossing."""
 
     SYSTEM = "system"
     ATTRIBUTE = "attribute"
-    PAIR = "pair"
+    CROSSING = "crossing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,12 @@ class Check:
 
     Args:
         code: `family.name`, from its place; never written by hand.
-        run: `run(evidence, terms)` or, for an attribute or a pair of them, `run(evidence, attribute, terms)`; gives a
-            `Result`. The name of a pair is that of `Data.pairs`.
+        run: `run(evidence, terms)` or, for an attribute or several crossed, `run(evidence, attribute, terms)`; gives
+            a `Result`. The name of a crossing is that of `Data.crossings`.
         gives: names of the headline measures it can give; a limit can be set on these alone.
         needs: facts without which it cannot run: absent means `not_gathered`.
         may_read: facts that it uses where they are there.
-        scope: system, attribute or pair.
+        scope: system, attribute or crossing.
         tasks: tasks that it fits; others get `not_applicable`. Empty: all, also a submission without data.
         routes: routes that it fits; others get `not_applicable`.
         law: provisions that its finding is evidence for, as in `AIA 10(2)(f)`.

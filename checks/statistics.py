@@ -124,6 +124,62 @@ def effective_rows_of_rate(rate: ArrayLike, weight: ArrayLike, squares_in: Array
     return np.minimum(kish, own)
 
 
+def mean_of_rows(
+    each: ArrayLike, weight: ArrayLike, unit: NDArray[np.int64] | None = None
+) -> tuple[float, float, float]:
+    """Give the weighted mean of rows, the variance of that mean, and the effective number of units behind it.
+
+    What the rows of one unit add is summed before it is squared, so rows that go together are not taken for many.
+
+    Args:
+        each: (n,) from 1 row on.
+        weight: (n,) positive.
+        unit: (n,) to which person or household each row belongs, from 0; None where each row is one of its own.
+
+    Example:
+        Two people, each asked twice and answering alike both times, say as much as two answers.
+
+        >>> one, two = mean_of_rows([1, 0], [1, 1]), mean_of_rows([1, 1, 0, 0], [1, 1, 1, 1], np.array([0, 0, 1, 1]))
+        >>> one == two
+        True
+    """
+    x, w = np.asarray(each, dtype=np.float64), np.asarray(weight, dtype=np.float64)
+    total = float(w.sum())
+    value = float((w * x).sum() / total)
+    influence, behind = in_units(w * (x - value), unit), in_units(w, unit)
+    n = float(effective_rows([total], [float((behind**2).sum())])[0])
+    return value, (n / (n - 1.0) if n > 1 else 1.0) * float((influence**2).sum()) / total**2, n
+
+
+def rate_of_rows(
+    hit: NDArray[np.bool_], weight: Floats, unit: NDArray[np.int64] | None = None
+) -> tuple[float | None, float]:
+    """Give the weighted share of rows that are hit, and the independent rows with which it would be as uncertain.
+
+    Args:
+        hit, weight, unit: (n,), as for `mean_of_rows`.
+
+    Returns:
+        The share, None where there are no rows; and the effective rows, see `effective_rows_of_rate`.
+    """
+    total = float(weight.sum())
+    if total <= 0:
+        return None, 0.0
+    # Rounding must not put a sum of weights above what it is a part of.
+    value = min(1.0, float(weight[hit].sum()) / total)
+    if unit is None:
+        squares = weight**2
+        own = effective_rows_of_rate([value], [total], [squares[hit].sum()], [squares[~hit].sum()])
+        return value, float(own[0])
+    _, variance, n = mean_of_rows(hit, weight, unit)
+    return value, min(n, value * (1.0 - value) / variance) if variance > 0 else n
+
+
+def in_units(each: Floats, unit: NDArray[np.int64] | None) -> Floats:
+    """Add up by unit; every row is left as it is where there are no units."""
+    return each if unit is None else np.bincount(unit, weights=each).astype(np.float64)
+
+
 def wilson(rate: ArrayLike, rows: ArrayLike, z: float) -> tuple[Floats, Floats]:
     """Give Wilson's score interval of each share.
 
@@ -222,9 +278,15 @@ def ratios(value: ArrayLike, low: ArrayLike, high: ArrayLike, first: slice = EVE
         Donner and Zou (2012), Statistical Methods in Medical Research 21, equation for ratios of means and proportions.
     """
     v, lo, hi = (np.asarray(a, dtype=np.float64) for a in (value, low, high))
-    product = v[first, None] * v[None, :]
-    top_low, top_high = (lo * (2 * v - lo))[first, None], (hi * (2 * v - hi))[first, None]
-    bottom_low, bottom_high = (lo * (2 * v - lo))[None, :], (hi * (2 * v - hi))[None, :]
+    return _quotient((v[first, None], lo[first, None], hi[first, None]), (v[None, :], lo[None, :], hi[None, :]))
+
+
+def _quotient(top: tuple[Floats, Floats, Floats], bottom: tuple[Floats, Floats, Floats]) -> tuple[Floats, Floats]:
+    """Give the MOVER-R interval of one estimate over another, each with its own bounds."""
+    (v, lo, hi), (w, least, most) = top, bottom
+    product = v * w
+    top_low, top_high = lo * (2 * v - lo), hi * (2 * v - hi)
+    bottom_low, bottom_high = least * (2 * w - least), most * (2 * w - most)
     # Both roots are written so that neither divides by a difference that can vanish.
     root_low = product + np.sqrt(np.maximum(product**2 - top_low * bottom_high, 0.0))
     root_high = product + np.sqrt(np.maximum(product**2 - top_high * bottom_low, 0.0))
@@ -290,15 +352,10 @@ def ratios_to_everyone(
     Returns:
         low, high: (k,) of `value / everyone`; at most one over the group's share.
     """
-    stacked = [
-        np.stack([np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)])
-        for a, b in zip(value, rest, strict=True)
-    ]
+    v, lo, hi = (np.asarray(a, dtype=np.float64) for a in value)
+    r, rest_lo, rest_hi = (np.asarray(a, dtype=np.float64) for a in rest)
     own = np.asarray(share, dtype=np.float64)
-    low, high = np.empty(len(own)), np.empty(len(own))
-    for i in range(len(own)):
-        lower, upper = ratios(stacked[0][:, i], stacked[1][:, i], stacked[2][:, i])
-        low[i], high[i] = lower[0, 1], upper[0, 1]
+    low, high = _quotient((v, lo, hi), (r, rest_lo, rest_hi))
 
     def over_everyone(quotient: Floats) -> Floats:
         # With q = value / rest, value / everyone is q / (share * q + others), which grows with q.
@@ -306,6 +363,35 @@ def ratios_to_everyone(
         return np.where(np.isfinite(quotient), finite_ones / (own * finite_ones + 1.0 - own), 1.0 / own)
 
     return over_everyone(low), over_everyone(high)
+
+
+def furthest_from_everyone(
+    value: tuple[Floats, Floats, Floats], rest: tuple[Floats, Floats, Floats], share: Floats, everyone: float
+) -> tuple[tuple[float, float], tuple[float, float] | None]:
+    """Give the interval of the largest distance of a group to everyone, and of the ratio to everyone furthest from 1.
+
+    Args:
+        value, rest, share: as for `gaps_to_everyone`, at the family's critical value.
+        everyone: the estimate of everyone together.
+
+    Returns:
+        The interval of the distance, from 0; and that of the ratio, written as smaller over larger, 0 to 1; None where
+        everyone's estimate is not above 0.
+    """
+    low, high = gaps_to_everyone(value, rest, share)
+    least = np.where(low > 0, low, np.where(high < 0, -high, 0.0))
+    away = float(least.max()), float(np.maximum(np.abs(low), np.abs(high)).max())
+    if everyone <= 0.0:
+        return away, None
+    below, above = ratios_to_everyone(value, rest, share)
+    turned = np.divide(1.0, above, out=np.zeros_like(above), where=np.isfinite(above) & (above > 0))
+    smallest = np.minimum(below, turned)
+    largest = np.where(
+        (below <= 1.0) & (above >= 1.0),
+        1.0,
+        np.minimum(above, np.divide(1.0, below, out=np.ones_like(below), where=below > 0)),
+    )
+    return away, (float(smallest.min()), float(largest.min()))
 
 
 def _pairs(
@@ -385,15 +471,15 @@ def mean_interval(mean: ArrayLike, variance: ArrayLike, rows: ArrayLike, z: floa
     return m - half, m + half
 
 
-def sum_of_distances(gap: ArrayLike, variance: ArrayLike, share: ArrayLike, confidence: float) -> tuple[float, float]:
+def sum_of_distances(gap: ArrayLike, covariance: ArrayLike, share: ArrayLike, confidence: float) -> tuple[float, float]:
     """Give an interval of a sum of absolute gaps, each times its share, that holds also where all gaps are nothing.
 
     The estimates lie within an ellipsoid of the true gaps with the wanted confidence; within it, the sum cannot move
     further than its radius (Cauchy and Schwarz). So the upward bias of absolute values never makes it too narrow.
 
     Args:
-        gap: (k,) estimated gaps, independent, about normal.
-        variance: (k,) their variances.
+        gap: (k,) estimated gaps, about normal.
+        covariance: (k, k), or (k,) variances where they are independent.
         share: (k,) factors from 0.
         confidence: in (0, 1).
 
@@ -402,9 +488,11 @@ def sum_of_distances(gap: ArrayLike, variance: ArrayLike, share: ArrayLike, conf
     """
     from scipy.special import chdtri
 
-    g, v, s = (np.asarray(a, dtype=np.float64) for a in (gap, variance, share))
+    g, v, s = (np.asarray(a, dtype=np.float64) for a in (gap, covariance, share))
     total = float((s * np.abs(g)).sum())
-    radius = sqrt(float(chdtri(max(1, len(g)), 1.0 - confidence)) * float((s * s * v).sum()))
+    # The signs of the gaps are not known, so those count that move the sum most.
+    most = float((s * s * v).sum()) if v.ndim == 1 else float(s @ np.abs(v) @ s)
+    radius = sqrt(float(chdtri(max(1, len(g)), 1.0 - confidence)) * most)
     return max(0.0, total - radius), total + radius
 
 

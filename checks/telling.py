@@ -59,8 +59,14 @@ def coded(name: str, values: pa.ChunkedArray, rows: Codes) -> Column:
     return Column(name=name, code=code, ordered=False)
 
 
-def dealt(rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Deal rows into `FOLDS` parts of about equal size at random, (n,)."""
+def dealt(rows: int, rng: np.random.Generator, unit: Codes | None = None) -> NDArray[np.int64]:
+    """Deal rows into `FOLDS` parts of about equal size at random, (n,); rows of one unit come into the same part.
+
+    Args:
+        unit: (n,) from 0 without a gap; None where each row is one of its own.
+    """
+    if unit is not None:
+        return np.asarray(dealt(int(unit.max(initial=-1)) + 1, rng)[unit])
     return rng.permutation(np.arange(rows) % FOLDS)
 
 

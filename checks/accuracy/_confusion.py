@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
-from checks.counting import ABSENT, Cells, Mask, labels_for_some
-from checks.declaration import ColumnRole
-from checks.evidence import Need, View
+import numpy as np
+
+from checks.counting import ABSENT, Cells, Codes, Mask, Units, has_units, labels_for_some, units_of
+from checks.evidence import EVERYONE, Need, View
 from checks.finding import Measure, NotGathered, Reason, Scalar
 from checks.policy import Terms
-from checks.statistics import Floats, critical, effective_rows_of_rate, wilson
+from checks.statistics import Floats, critical, effective_rows_of_rate, mean_of_rows, rate_of_rows, wilson
 
 UNITS_UNKNOWN = Reason(code="units_unknown")
 
@@ -22,14 +24,17 @@ class Confusion:
         cells: those rows.
         rows: rows in all.
         unlabelled, unanswered: rows without label, without answer.
-        clustered: whether several rows are of one person or household: then rows are not independent.
+        units: the rows and the person or household of each, where rows go together; `place` is the cell of each.
+        hidden: whether rows go together and cannot be seen: then nothing has an interval.
     """
 
     cells: Cells
     rows: int
     unlabelled: int
     unanswered: int
-    clustered: bool
+    units: Units | None
+    place: Codes | None
+    hidden: bool
 
     def share(self, name: str, counts: Mask, among: Mask, confidence: float, definition: str) -> Measure:
         """Measure a share of these rows, with Wilson's interval on effective rows."""
@@ -63,16 +68,30 @@ class Confusion:
         weight, total = self.cells.weight, float(self.cells.weight[among].sum())
         if total <= 0:
             return None, 0, 0.0
-        value = min(1.0, float(weight[inside].sum()) / total)
+        value, rows = min(1.0, float(weight[inside].sum()) / total), int(self.cells.rows[among].sum())
+        if self.units is not None:
+            behind = np.flatnonzero(among[self.place])
+            hit = counts[self.place][behind]
+            return value, rows, rate_of_rows(hit, self.units.rows.weight[behind], self.units.unit[behind])[1]
         squares = self.cells.weight_squared
         effective: Floats = effective_rows_of_rate(
             [value], [total], [float(squares[inside].sum())], [float(squares[outside].sum())]
         )
-        return value, int(self.cells.rows[among].sum()), float(effective[0])
+        return value, rows, float(effective[0])
+
+    def effective_of_difference(self, gained: Mask, lost: Mask) -> float:
+        """Give the independent rows with which one share minus another, of all rows, would be as uncertain."""
+        if self.units is None:
+            return inf
+        signed = gained.astype(np.float64) - lost
+        weight = self.units.rows.weight
+        mean, variance, n = mean_of_rows(signed[self.place], weight, self.units.unit)
+        spread = float(np.average(signed[self.place] ** 2, weights=weight)) - mean**2
+        return min(n, spread / variance) if variance > 0 else n
 
     def certain(self, measure: Measure) -> Measure:
-        """Take the interval away where rows are not independent: it would say more than is known."""
-        if not self.clustered:
+        """Take the interval away where rows go together unseen: it would say more than is known."""
+        if not self.hidden:
             return measure
         return measure.model_copy(update={"low": None, "high": None, "interval": "", "reason": UNITS_UNKNOWN})
 
@@ -87,19 +106,30 @@ def confuse(evidence: View) -> Confusion | NotGathered:
         return NotGathered(reason=Reason(code="no_labels", params={"need": Need.LABELS.value}))
     if not (labelled & answered).any():
         return NotGathered(reason=Reason(code="no_rows"))
+    kept = cells.where(labelled & answered)
+    units, place = units_of(evidence, EVERYONE, (None,), labelled=True), None
+    if units is not None:
+        both = (units.rows.label != ABSENT) & (units.rows.decision != ABSENT)
+        units = Units(rows=units.rows.where(both), unit=units.unit[both])
+        side = 1 + int(max(kept.label.max(), kept.decision.max()))
+        cell = np.zeros(side * side, dtype=np.int64)
+        cell[kept.label * side + kept.decision] = np.arange(len(kept.rows))
+        place = cell[units.rows.label * side + units.rows.decision]
     return Confusion(
-        cells=cells.where(labelled & answered),
+        cells=kept,
         rows=int(cells.rows.sum()),
         unlabelled=int(cells.rows[~labelled].sum()),
         unanswered=int(cells.rows[~answered].sum()),
-        clustered=has_units(evidence),
+        units=units,
+        place=place,
+        hidden=units is None and units_hidden(evidence),
     )
 
 
-def has_units(evidence: View) -> bool:
-    """Tell whether several rows may be of one person or household."""
+def units_hidden(evidence: View) -> bool:
+    """Tell whether several rows may be of one person or household, and cannot be seen."""
     data = evidence.declaration.data
-    return data is not None and ColumnRole.UNIT in data.columns.values()
+    return data is not None and has_units(data) and not evidence.holds(Need.UNITS)
 
 
 def standing(
@@ -115,7 +145,7 @@ def standing(
     data = evidence.declaration.data
     assert data is not None
     never_within = labels_for_some(data, rows, unlabelled, terms.few_unlabelled)
-    if never_within is None and has_units(evidence):
+    if never_within is None and units_hidden(evidence):
         never_within = UNITS_UNKNOWN
     left_out = None
     if unlabelled or unanswered:

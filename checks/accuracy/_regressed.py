@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from checks.accuracy._confusion import UNITS_UNKNOWN, has_units
 from checks.accuracy._scored import floats, mean_of, weights_of
+from checks.counting import Codes, unit_codes
 from checks.evidence import Need, View
 from checks.finding import Measure, Reason
 from checks.policy import Terms
-from checks.statistics import Floats, critical, effective_rows
+from checks.statistics import Floats, critical, effective_rows, in_units
 
-ROW_FACTS = (Need.LABELS, Need.VALUES, Need.WEIGHTS)
+ROW_FACTS = (Need.LABELS, Need.VALUES, Need.WEIGHTS, Need.UNITS)
 """What these figures are read from."""
 
 
@@ -24,6 +24,7 @@ class Regressed:
     label: Floats
     value: Floats
     weight: Floats
+    unit: Codes | None
     rows: int
     unlabelled: int
     unanswered: int
@@ -34,31 +35,30 @@ def regressed(evidence: View) -> Regressed | None:
     if not (evidence.holds(Need.VALUES) and evidence.holds(Need.LABELS)):
         return None
     label, value = floats(evidence.labels), floats(evidence.values)
-    known = ~(np.isnan(label) | np.isnan(value))
+    known, unit = ~(np.isnan(label) | np.isnan(value)), unit_codes(evidence)
     return Regressed(
         label=label[known],
         value=value[known],
         weight=weights_of(evidence, len(label))[known],
+        unit=None if unit is None else unit[known],
         rows=len(label),
         unlabelled=int(np.isnan(label).sum()),
         unanswered=int(np.isnan(value).sum()),
     )
 
 
-def errors_of(rows: Regressed, evidence: View, terms: Terms) -> tuple[Measure, Measure, Measure]:
+def errors_of(rows: Regressed, terms: Terms) -> tuple[Measure, Measure, Measure]:
     """Measure mean absolute error, root mean squared error and R squared."""
     error = rows.value - rows.label
-    mae = mean_of("mae", "sklearn.metrics.mean_absolute_error", "label", np.abs(error), rows.weight, terms)
-    squared = mean_of("rmse", "sklearn.metrics.root_mean_squared_error", "label", error**2, rows.weight, terms)
+    mae = mean_of("mae", "sklearn.metrics.mean_absolute_error", "label", np.abs(error), rows.weight, terms, rows.unit)
+    squared = mean_of(
+        "rmse", "sklearn.metrics.root_mean_squared_error", "label", error**2, rows.weight, terms, rows.unit
+    )
     rooted = {n: None if (v := getattr(squared, n)) is None else float(np.sqrt(max(v, 0.0))) for n in _BOUNDS}
     rmse = squared.model_copy(
         update={**rooted, "interval": "student of the mean square" if rooted["low"] is not None else ""}
     )
-    made = (mae, rmse, _r2_of(rows, error, terms))
-    if not has_units(evidence):
-        return made
-    bare = {"low": None, "high": None, "interval": "", "reason": UNITS_UNKNOWN}
-    return made[0].model_copy(update=bare), made[1].model_copy(update=bare), made[2].model_copy(update=bare)
+    return mae, rmse, _r2_of(rows, error, terms)
 
 
 _BOUNDS = ("value", "low", "high")
@@ -69,7 +69,8 @@ def _r2_of(rows: Regressed, error: Floats, terms: Terms) -> Measure:
     definition, weight, n = "sklearn.metrics.r2_score", rows.weight, len(error)
     spread = (rows.label - np.average(rows.label, weights=weight)) ** 2
     total, left = float((weight * spread).sum()), float((weight * error**2).sum())
-    effective = float(effective_rows([weight.sum()], [(weight**2).sum()])[0])
+    behind = in_units(weight, rows.unit)
+    effective = float(effective_rows([behind.sum()], [(behind**2).sum()])[0])
     if total <= 0.0 or effective <= 2.0:
         return Measure(
             name="r2", value=None, rows=n, unit="ratio", definition=definition, reason=Reason(code="same_labels")
@@ -77,7 +78,7 @@ def _r2_of(rows: Regressed, error: Floats, terms: Terms) -> Measure:
     quotient = left / total
     low = high = 1.0 - quotient
     if quotient > 0.0:
-        influence = weight * (error**2 / left - spread / total)
+        influence = in_units(weight * (error**2 / left - spread / total), rows.unit)
         half = critical(terms.confidence) * float(np.sqrt((influence**2).sum() * effective / (effective - 1.0)))
         low, high = 1.0 - quotient * float(np.exp(half)), 1.0 - quotient * float(np.exp(-half))
     return Measure(

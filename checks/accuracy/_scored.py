@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from checks.accuracy._confusion import UNITS_UNKNOWN, has_units
+from checks.counting import Codes, unit_codes
 from checks.declaration import Output
 from checks.evidence import Need, View
 from checks.finding import Measure, Reason
 from checks.policy import Terms
-from checks.statistics import Floats, critical, effective_rows, mean_interval, wilson
+from checks.statistics import Floats, critical, effective_rows, in_units, mean_interval, mean_of_rows, wilson
 
-ROW_FACTS = (Need.LABELS, Need.SCORES, Need.PROBABILITIES, Need.WEIGHTS)
+ROW_FACTS = (Need.LABELS, Need.SCORES, Need.PROBABILITIES, Need.WEIGHTS, Need.UNITS)
 """What these figures are read from."""
 
 
@@ -27,11 +27,18 @@ class Scored:
         positive: (n,) whether the label is the class that the score is of.
         score: (n,) float64.
         weight: (n,) float64.
+        unit: (n,) the person or household of each row; None where each row is one of its own.
     """
 
     positive: NDArray[np.bool_]
     score: Floats
     weight: Floats
+    unit: Codes | None = None
+
+    def where(self, kept: NDArray[np.bool_] | Codes) -> Scored:
+        """Keep some rows, by a mask or by position."""
+        unit = None if self.unit is None else self.unit[kept]
+        return Scored(positive=self.positive[kept], score=self.score[kept], weight=self.weight[kept], unit=unit)
 
 
 def floats(column: pa.ChunkedArray) -> Floats:
@@ -52,65 +59,105 @@ def scored(evidence: View) -> Scored | None:
     label, score = floats(evidence.labels), floats(evidence.scores)
     known = ~(np.isnan(label) | np.isnan(score))
     return Scored(
-        positive=label[known] == data.classes.index(of),
-        score=score[known],
-        weight=weights_of(evidence, len(label))[known],
-    )
+        positive=label == data.classes.index(of),
+        score=score,
+        weight=weights_of(evidence, len(label)),
+        unit=unit_codes(evidence),
+    ).where(known)
 
 
-def auc_of(rows: Scored | None, evidence: View, terms: Terms) -> Measure:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranked:
+    """How well scores rank rows.
+
+    Args:
+        value: the AUC, 0 to 1.
+        variance: of it.
+        fewest: effective rows (or units) of the rarer outcome.
+    """
+
+    value: float
+    variance: float
+    fewest: float
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether rows are told apart perfectly, one way or the other: then they show no spread."""
+        return not (0.0 < self.value < 1.0 and self.variance > 0.0)
+
+    def bounds(self, confidence: float) -> tuple[float, float]:
+        """Give DeLong's interval on log odds; where there is no spread Wilson's, for so many rows of one outcome."""
+        from scipy.special import expit, logit
+
+        z = critical(confidence)
+        if self.told_apart:
+            low, high = wilson([self.value], [self.fewest], z)
+            return float(low[0]), float(high[0])
+        half = z * np.sqrt(self.variance) / (self.value * (1.0 - self.value))
+        return float(expit(logit(self.value) - half)), float(expit(logit(self.value) + half))
+
+
+def auc_of(rows: Scored | None, terms: Terms) -> Measure:
     """Measure the chance that a random row of the scored class has a higher score than a random other row."""
-    definition = "sklearn.metrics.roc_auc_score"
     if rows is None:
-        return _absent("auc", definition, "no_scores")
-    if not rows.positive.any() or rows.positive.all():
-        return _absent("auc", definition, "one_class", len(rows.score))
-    from scipy.special import expit, logit
-    from sklearn.metrics import roc_auc_score
+        return _absent("auc", AUC, "no_scores")
+    return measure_auc(ranked_of(rows), len(rows.score), terms)
 
-    value = float(roc_auc_score(rows.positive, rows.score, sample_weight=rows.weight))
-    variance = _delong(rows)
-    z = critical(terms.confidence)
-    if 0.0 < value < 1.0 and variance > 0.0:
-        half = z * np.sqrt(variance) / (value * (1.0 - value))
-        low, high, method = float(expit(logit(value) - half)), float(expit(logit(value) + half)), "delong on log odds"
-    else:
-        # Told apart perfectly, the rows show no spread; the smaller class says how far that can be relied on.
-        sides = [rows.weight[rows.positive], rows.weight[~rows.positive]]
-        fewest = min(float(effective_rows([w.sum()], [(w**2).sum()])[0]) for w in sides)
-        lows, highs = wilson([value], [fewest], z)
-        low, high, method = float(lows[0]), float(highs[0]), "wilson on the smaller class"
-    return _certain(
-        Measure(
-            name="auc",
-            value=value,
-            low=low,
-            high=high,
-            rows=len(rows.score),
-            unit="share",
-            definition=definition,
-            interval=method,
-        ),
-        evidence,
+
+def measure_auc(ranked: Ranked | None, rows: int, terms: Terms) -> Measure:
+    """Make the measure of an AUC; None is one of rows that all have the same outcome."""
+    if ranked is None:
+        return _absent("auc", AUC, "one_class", rows)
+    low, high = ranked.bounds(terms.confidence)
+    return Measure(
+        name="auc",
+        value=ranked.value,
+        low=low,
+        high=high,
+        rows=rows,
+        unit="share",
+        definition=AUC,
+        interval="wilson on the smaller class" if ranked.told_apart else "delong on log odds",
     )
 
 
-def _delong(rows: Scored) -> float:
-    """Give the variance of the weighted AUC from how each row places among the other class."""
-    total = 0.0
-    for own, other in ((rows.positive, ~rows.positive), (~rows.positive, rows.positive)):
+AUC = "sklearn.metrics.roc_auc_score"
+
+
+def rarer_of(rows: Scored) -> float:
+    """Give the effective rows (or units) of the rarer outcome: an AUC is as certain as the smaller side lets it be."""
+    return min(behind(rows.where(side)) for side in (rows.positive, ~rows.positive))
+
+
+def behind(rows: Scored) -> float:
+    """Give the effective number of rows, or of units where rows go together."""
+    weight = in_units(rows.weight, rows.unit)
+    return float(effective_rows([weight.sum()], [(weight**2).sum()])[0])
+
+
+def ranked_of(rows: Scored) -> Ranked | None:
+    """Give the weighted AUC and DeLong's variance, from how each row places among the other class; None for one class.
+
+    Where rows go together, what those of one unit add is summed first, of both classes (Obuchowski 1997).
+    """
+    if not rows.positive.any() or rows.positive.all():
+        return None
+    value, variance, influence = 0.5, 0.0, np.zeros(len(rows.score))
+    for own, other, way in ((~rows.positive, rows.positive, -1.0), (rows.positive, ~rows.positive, 1.0)):
         order = np.argsort(rows.score[other], kind="stable")
         among = rows.score[other][order]
         summed = np.concatenate([[0.0], np.cumsum(rows.weight[other][order])])
         below = summed[np.searchsorted(among, rows.score[own], side="left")]
         until = summed[np.searchsorted(among, rows.score[own], side="right")]
-        place = (below + until) / (2.0 * summed[-1])
-        weight = rows.weight[own]
-        mean = float((weight * place).sum() / weight.sum())
-        n = float(effective_rows([weight.sum()], [(weight**2).sum()])[0])
-        inflate = n / (n - 1.0) if n > 1 else 1.0
-        total += inflate * float((weight**2 * (place - mean) ** 2).sum() / weight.sum() ** 2)
-    return total
+        place, weight = (below + until) / (2.0 * summed[-1]), rows.weight[own]
+        value, added, _ = mean_of_rows(place, weight)
+        variance += added
+        # A row of the scored class counts by the others below it, another row by those of the class above it.
+        influence[own] = way * weight * (place - value) / weight.sum()
+    if rows.unit is not None:
+        units = len(np.unique(rows.unit))
+        variance = units / max(1.0, units - 1.0) * float((in_units(influence, rows.unit) ** 2).sum())
+    return Ranked(value=value, variance=variance, fewest=rarer_of(rows))
 
 
 def probability_losses(rows: Scored | None, evidence: View, terms: Terms) -> tuple[Measure, Measure]:
@@ -119,7 +166,7 @@ def probability_losses(rows: Scored | None, evidence: View, terms: Terms) -> tup
     given = _stated(rows, evidence)
     if given is None:
         return _absent("log_loss", names[0], "no_probabilities"), _absent("brier", names[1], "no_probabilities")
-    own, stated, weight, known = given
+    own, stated, weight, known, unit = given
     if not len(weight):
         return _absent("log_loss", names[0], "no_rows"), _absent("brier", names[1], "no_rows")
     # The smallest distance of a float64 from 0, as scikit-learn clips: a certain and wrong answer stays finite.
@@ -130,12 +177,12 @@ def probability_losses(rows: Scored | None, evidence: View, terms: Terms) -> tup
     )
     made = []
     for name, definition, loss in zip(("log_loss", "brier"), names, losses, strict=True):
-        made.append(_certain(mean_of(name, definition, "points", loss, weight, terms), evidence))
+        made.append(mean_of(name, definition, "points", loss, weight, terms, unit))
     return made[0], made[1]
 
 
-def _stated(rows: Scored | None, evidence: View) -> tuple[Floats, Floats, Floats, Floats] | None:
-    """Give the probability stated for what happened (n,), all probabilities and what happened (n, c), weights (n,)."""
+def _stated(rows: Scored | None, evidence: View) -> tuple[Floats, Floats, Floats, Floats, Codes | None] | None:
+    """Give the probability stated for what happened (n,), all probabilities and what happened (n, c), weight, unit."""
     declaration = evidence.declaration
     if rows is not None:
         model = declaration.model
@@ -145,25 +192,33 @@ def _stated(rows: Scored | None, evidence: View) -> tuple[Floats, Floats, Floats
             return None
         stated = np.stack([1.0 - rows.score, rows.score], axis=1)
         happened = np.stack([~rows.positive, rows.positive], axis=1).astype(np.float64)
-        return (stated * happened).sum(axis=1), stated, rows.weight, happened
+        return (stated * happened).sum(axis=1), stated, rows.weight, happened, rows.unit
     if not (evidence.holds(Need.PROBABILITIES) and evidence.holds(Need.LABELS)):
         return None
     stated = np.stack([floats(evidence.probabilities.column(i)) for i in range(evidence.probabilities.num_columns)], 1)
     label = floats(evidence.labels)
     known = ~(np.isnan(label) | np.isnan(stated).any(axis=1))
     stated, happened = stated[known], np.eye(stated.shape[1])[label[known].astype(np.int64)]
-    return (stated * happened).sum(axis=1), stated, weights_of(evidence, len(label))[known], happened
+    unit, weight = unit_codes(evidence), weights_of(evidence, len(label))[known]
+    return (stated * happened).sum(axis=1), stated, weight, happened, None if unit is None else unit[known]
 
 
-def mean_of(name: str, definition: str, unit: str, each: Floats, weight: Floats, terms: Terms) -> Measure:
-    """Measure a weighted mean over rows, with Student's interval on effective rows."""
-    total = float(weight.sum())
-    value = float((weight * each).sum() / total)
-    n = float(effective_rows([total], [float((weight**2).sum())])[0])
-    inflate = n / (n - 1.0) if n > 1 else 1.0
-    variance = inflate * float((weight**2 * (each - value) ** 2).sum()) / total**2
+def mean_of(
+    name: str,
+    definition: str,
+    unit: str,
+    each: Floats,
+    weight: Floats,
+    terms: Terms,
+    units: Codes | None = None,
+) -> Measure:
+    """Measure a weighted mean over rows, with Student's interval on effective rows (or units).
+
+    Where all rows are alike they show no spread, and nothing is said of how sure the mean is.
+    """
+    value, variance, n = mean_of_rows(each, weight, units)
     low, high = mean_interval([value], [variance], [n], critical(terms.confidence))
-    certain = bool(np.isfinite(low[0]))
+    certain = bool(np.isfinite(low[0])) and bool(np.ptp(each) > 0)
     return Measure(
         name=name,
         value=value,
@@ -173,16 +228,10 @@ def mean_of(name: str, definition: str, unit: str, each: Floats, weight: Floats,
         unit=unit,
         definition=definition,
         interval="student" if certain else "",
-        reason=None if certain else Reason(code="one_row"),
+        reason=None if certain else Reason(code="one_row" if n <= 1 else "all_alike"),
     )
 
 
 def _absent(name: str, definition: str, code: str, rows: int = 0) -> Measure:
     unit = "share" if name == "auc" else "points"
     return Measure(name=name, value=None, rows=rows, unit=unit, definition=definition, reason=Reason(code=code))
-
-
-def _certain(measure: Measure, evidence: View) -> Measure:
-    if not has_units(evidence):
-        return measure
-    return measure.model_copy(update={"low": None, "high": None, "interval": "", "reason": UNITS_UNKNOWN})

@@ -9,6 +9,7 @@ from checks.accuracy._regressed import ROW_FACTS as REGRESSION_FACTS
 from checks.accuracy._regressed import errors_of, regressed
 from checks.accuracy._scored import ROW_FACTS, auc_of, probability_losses, scored
 from checks.accuracy.overall import accuracy_of, balanced_accuracy_of, favourable_of
+from checks.counting import UNIT_FACTS
 from checks.declaration import Route, Task
 from checks.evidence import Need, View
 from checks.finding import Item, Measure, Measured, Reason, Rejudge, Result
@@ -37,7 +38,7 @@ SMALLER_IS_BETTER = ("log_loss", "brier", "mae", "rmse")
 @check(
     gives=KNOWN,
     needs=(Need.CLAIMS,),
-    may_read=(Need.CELLS, *dict.fromkeys((*ROW_FACTS, *REGRESSION_FACTS))),
+    may_read=(Need.CELLS, *dict.fromkeys((*UNIT_FACTS, *ROW_FACTS, *REGRESSION_FACTS))),
     tasks=(Task.BINARY, Task.MULTICLASS, Task.REGRESSION),
     routes=(Route.MODEL, Route.PREDICTIONS, Route.COUNTS),
     law=("AIA 15(3)", "AIA 13(3)(b)(ii)", "AIA Annex IV 3"),
@@ -105,7 +106,7 @@ def _all_measured(evidence: View, terms: Terms) -> Iterable[Measure]:
     if data.task is Task.REGRESSION:
         rows = regressed(evidence)
         if rows is not None and len(rows.label):
-            yield from errors_of(rows, evidence, terms)
+            yield from errors_of(rows, terms)
         return
     if evidence.holds(Need.CELLS):
         confusion = confuse(evidence)
@@ -117,7 +118,7 @@ def _all_measured(evidence: View, terms: Terms) -> Iterable[Measure]:
     given = scored(evidence)
     if given is not None and not len(given.score):
         return
-    yield auc_of(given, evidence, terms)
+    yield auc_of(given, terms)
     yield from probability_losses(given, evidence, terms)
 
 

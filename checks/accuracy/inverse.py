@@ -6,6 +6,7 @@ import numpy as np
 
 from checks.accuracy._confusion import Confusion, confuse, standing
 from checks.accuracy._scored import auc_of, scored
+from checks.counting import UNIT_FACTS
 from checks.declaration import Route, Task
 from checks.evidence import Need, View
 from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result
@@ -17,7 +18,7 @@ from checks.statistics import critical, gaps, wilson
 @check(
     gives=("informedness", "auc"),
     needs=(Need.CELLS,),
-    may_read=(Need.LABELS, Need.SCORES, Need.WEIGHTS),
+    may_read=(*UNIT_FACTS, Need.SCORES),
     tasks=(Task.BINARY,),
     routes=(Route.MODEL, Route.PREDICTIONS, Route.COUNTS),
     law=("AIA 15(1)", "AIA 15(3)", "AIA Annex IV 3"),
@@ -50,7 +51,7 @@ def inverse(evidence: View, terms: Terms) -> Result:
     ranked = scored(evidence) if given else None
     return Measured(
         # Where there are only decisions, a score is not missing: there is none to turn around.
-        measures=(_informedness(confusion, terms), *((auc_of(ranked, evidence, terms),) if ranked is not None else ())),
+        measures=(_informedness(confusion, terms), *((auc_of(ranked, terms),) if ranked is not None else ())),
         reason=reason,
         never_within=never_within,
     )

@@ -5,17 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from checks.accuracy._confusion import Confusion, confuse, standing
+from checks.counting import UNIT_FACTS
 from checks.declaration import Route, Task
 from checks.evidence import Need, View
 from checks.finding import Measure, Measured, NotGathered, Rejudge, Result
 from checks.policy import Terms
 from checks.registry import check
-from checks.statistics import critical, effective_rows, paired_difference
+from checks.statistics import critical, paired_difference
 
 
 @check(
     gives=("gain", "constant_accuracy", "classes_chosen"),
     needs=(Need.CELLS,),
+    may_read=UNIT_FACTS,
     tasks=(Task.BINARY, Task.MULTICLASS),
     routes=(Route.MODEL, Route.PREDICTIONS, Route.COUNTS),
     law=("AIA 15(1)", "AIA 15(3)", "AIA Annex IV 3"),
@@ -77,8 +79,9 @@ def gain_of(confusion: Confusion, constant: int, terms: Terms) -> Measure:
     lost, _, effective_lost = confusion.weigh(~right & alike, everyone)
     assert gained is not None
     assert lost is not None
-    kish = float(effective_rows([cells.weight.sum()], [cells.weight_squared.sum()])[0])
-    n = min(kish, effective, effective_lost)
+    # Both shares are of all rows; what the rows (or units) are worth in all bounds what each says.
+    whole = confusion.weigh(everyone, everyone)[2]
+    n = min(whole, effective, effective_lost, confusion.effective_of_difference(right & ~alike, ~right & alike))
     low, high = paired_difference(gained, lost, n, critical(terms.confidence))
     return confusion.certain(
         Measure(

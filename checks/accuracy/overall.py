@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from checks.accuracy._confusion import Confusion, confuse, standing
-from checks.counting import Mask
+from checks.counting import UNIT_FACTS, Mask
 from checks.declaration import Route, Task
 from checks.evidence import Need, View
 from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result
@@ -17,6 +17,7 @@ from checks.statistics import critical, weighted_sum, wilson
 @check(
     gives=("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
     needs=(Need.CELLS,),
+    may_read=UNIT_FACTS,
     tasks=(Task.BINARY, Task.MULTICLASS),
     routes=(Route.MODEL, Route.PREDICTIONS, Route.COUNTS),
     law=("AIA 15(1)", "AIA 15(3)", "AIA 13(3)(b)(ii)", "AIA Annex IV 2(g)", "AIA Annex IV 3"),

@@ -48,7 +48,7 @@ def regression(evidence: View, terms: Terms) -> Result:
     reason, never_within = standing(evidence, terms, rows.rows, rows.unlabelled, rows.unanswered)
     return Measured(
         measures=(
-            *errors_of(rows, evidence, terms),
+            *errors_of(rows, terms),
             Measure(
                 name="constant_rmse",
                 value=constant,

@@ -48,7 +48,7 @@ def scores(evidence: View, terms: Terms) -> Result:
     answers = evidence.scores if rows is not None else evidence.probabilities.column(0)
     reason, never_within = standing(evidence, terms, len(labels), unlabelled, int(answers.null_count))
     return Measured(
-        measures=(auc_of(rows, evidence, terms), *probability_losses(rows, evidence, terms)),
+        measures=(auc_of(rows, terms), *probability_losses(rows, evidence, terms)),
         reason=reason,
         never_within=never_within,
     )

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from checks.accuracy._confusion import has_units, standing
+from checks.accuracy._confusion import UNITS_UNKNOWN, standing, units_hidden
 from checks.accuracy._scored import floats, weights_of
+from checks.counting import Codes, unit_codes
 from checks.declaration import Route, Task
 from checks.evidence import Need, View
 from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result, Scalar
 from checks.policy import Terms
 from checks.registry import check
-from checks.statistics import Floats, critical, effective_rows, effective_rows_of_rate, paired_difference
+from checks.statistics import Floats, critical, mean_of_rows, paired_difference, rate_of_rows
 from checks.telling import FOLDS, Column, coded, dealt
 
 SAMPLE = 20_000
@@ -22,7 +23,7 @@ SAMPLE = 20_000
 @check(
     gives=("gain", "rule_accuracy"),
     needs=(Need.FEATURES, Need.LABELS, Need.DECISIONS),
-    may_read=(Need.WEIGHTS,),
+    may_read=(Need.WEIGHTS, Need.UNITS),
     tasks=(Task.BINARY, Task.MULTICLASS),
     routes=(Route.MODEL, Route.PREDICTIONS),
     law=("AIA 15(1)", "AIA 15(3)", "AIA Annex IV 3"),
@@ -57,10 +58,12 @@ def single_feature_rule(evidence: View, terms: Terms) -> Result:
     rng = np.random.default_rng([evidence.seed, 0x0E])
     rows = np.sort(rng.choice(known, SAMPLE, replace=False)) if len(known) > SAMPLE else known
     truth, weight = label[rows].astype(np.int64), weights_of(evidence, len(label))[rows]
+    units = unit_codes(evidence)
+    unit = None if units is None else np.unique(units[rows], return_inverse=True)[1].astype(np.int64)
     columns = [coded(name, features.column(name), rows) for name in features.column_names]
-    ruled, chosen = _by_rule(columns, truth, weight, len(data.classes), dealt(len(rows), rng))
+    ruled, chosen = _by_rule(columns, truth, weight, len(data.classes), dealt(len(rows), rng, unit))
     right, by_rule = decision[rows] == truth, ruled == truth
-    gain = _gain(right & ~by_rule, ~right & by_rule, weight, terms, clustered=has_units(evidence))
+    gain = _gain(right & ~by_rule, ~right & by_rule, weight, unit, terms, hidden=units_hidden(evidence))
     accuracy = float(weight[by_rule].sum() / weight.sum())
     _, never_within = standing(evidence, terms, len(label), int(np.isnan(label).sum()), int(np.isnan(decision).sum()))
     params: dict[str, Scalar] = {"feature": chosen, "sample": len(rows), "rows": len(label)}
@@ -112,22 +115,30 @@ def _by_rule(
     return ruled, max(votes, key=lambda n: votes[n])
 
 
-def _gain(gained: np.ndarray, lost: np.ndarray, weight: Floats, terms: Terms, *, clustered: bool) -> Measure:
-    total, squares = float(weight.sum()), float((weight**2).sum())
-    shares = [float(weight[hit].sum()) / total for hit in (gained, lost)]
-    effective = float(effective_rows([total], [squares])[0])
-    for share, hit in zip(shares, (gained, lost), strict=True):
-        inside = float((weight[hit] ** 2).sum())
-        effective = min(effective, float(effective_rows_of_rate([share], [total], [inside], [squares - inside])[0]))
-    low, high = paired_difference(shares[0], shares[1], effective, critical(terms.confidence))
+def _gain(
+    gained: NDArray[np.bool_],
+    lost: NDArray[np.bool_],
+    weight: Floats,
+    unit: Codes | None,
+    terms: Terms,
+    *,
+    hidden: bool,
+) -> Measure:
+    (more, n), (less, m) = rate_of_rows(gained, weight, unit), rate_of_rows(lost, weight, unit)
+    assert more is not None
+    assert less is not None
+    signed = gained.astype(np.float64) - lost
+    mean, variance, whole = mean_of_rows(signed, weight, unit)
+    own = (float(np.average(signed**2, weights=weight)) - mean**2) / variance if variance > 0 else whole
+    low, high = paired_difference(more, less, min(n, m, whole, own), critical(terms.confidence))
     return Measure(
         name="gain",
-        value=shares[0] - shares[1],
-        low=None if clustered else low,
-        high=None if clustered else high,
+        value=more - less,
+        low=None if hidden else low,
+        high=None if hidden else high,
         rows=len(weight),
         unit="share",
         definition="accuracy minus that of the best rule on one input",
-        interval="" if clustered else "mover over wilson, paired",
-        reason=Reason(code="units_unknown") if clustered else None,
+        interval="" if hidden else "mover over wilson, paired",
+        reason=UNITS_UNKNOWN if hidden else None,
     )

@@ -1,26 +1,30 @@
-"""Compare the error of a predicted number between the groups of an attribute, or of two attributes crossed."""
+"""Compare the error of a predicted number between the groups of an attribute, or of several crossed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 import pyarrow as pa
 
-from checks.counting import Mask, labels_for_some
-from checks.declaration import ColumnRole
+from checks.accuracy._confusion import UNITS_UNKNOWN
+from checks.accuracy._scored import floats
+from checks.counting import Mask, Spread, Units, has_units, labels_for_some, units_of
 from checks.evidence import Need, View
-from checks.fairness._rates import drawn_name, figure_name, members
-from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Result
+from checks.fairness._rates import VISIBLE, drawn_name, figure_name, members
+from checks.finding import ROWS_TO_DECIDE, Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Result
 from checks.policy import Terms
 from checks.statistics import (
+    POWER,
     Floats,
     critical,
     critical_of_range,
     effective_rows,
     extremes,
     finite,
+    furthest_from_everyone,
     gaps,
     largest_gap,
     mean_interval,
@@ -28,21 +32,62 @@ from checks.statistics import (
     smallest_ratio,
 )
 
+GIVES = (
+    "mean_error_difference",
+    "absolute_error_difference",
+    "absolute_error_ratio",
+    "mean_error_to_everyone",
+    "absolute_error_to_everyone",
+    "absolute_error_ratio_to_everyone",
+    VISIBLE,
+    ROWS_TO_DECIDE,
+)
+"""Headline measures of the checks that use `compare_errors`."""
+
+_KINDS = (
+    ("mean_error", "mean of predicted minus true", "error"),
+    ("absolute_error", "sklearn.metrics.mean_absolute_error", "absolute_error"),
+)
+"""Name, definition and the sum that it is the mean of."""
+
+_ALL = "(method='to_overall')"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Errors:
-    """Mean of one kind of error by group, with what its certainty comes from; all (g,)."""
+class _Mean:
+    """Means with the variance of each and the effective rows behind it, all (g,)."""
 
-    name: str
-    definition: str
     value: Floats
     variance: Floats
     effective: Floats
+
+    def interval(self, z: float, kept: Mask, *, positive: bool = False) -> tuple[Floats, Floats, Floats]:
+        low, high = mean_interval(self.value[kept], self.variance[kept], self.effective[kept], z)
+        return self.value[kept], np.maximum(low, 0.0) if positive else low, high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Errors:
+    """Mean of one kind of error by group, and of all people outside each group.
+
+    Args:
+        of_group, of_rest: see `_Mean`.
+        everyone: the mean over all groups, small ones among them.
+        share: (g,) of all weight.
+        rows: (g,) rows behind.
+        large: (g,) whether the group counts for the headline.
+        without: why nothing has an interval: rows go together unseen, or all of a large group's errors are alike.
+    """
+
+    name: str
+    definition: str
+    of_group: _Mean
+    of_rest: _Mean
+    everyone: float
+    share: Floats
     rows: Floats
     large: Mask
-
-    def interval(self, z: float, kept: Mask) -> tuple[Floats, Floats]:
-        return mean_interval(self.value[kept], self.variance[kept], self.effective[kept], z)
+    without: Reason | None
 
 
 def compare_errors(check: str, evidence: View, attribute: str, terms: Terms) -> Result:
@@ -53,62 +98,46 @@ def compare_errors(check: str, evidence: View, attribute: str, terms: Terms) -> 
     """
     table = evidence.moments(attribute)
     names: tuple[str | None, ...] = tuple(table.column("group").to_pylist())
-    rows = _floats(table, "rows")
-    if not rows.sum():
-        return NotGathered(reason=Reason(code="no_labels", params={"need": Need.LABELS.value}))
-    weight, squares = _floats(table, "weight"), _floats(table, "weight_squared")
-    effective = effective_rows(weight, squares)
-    clustered = _clustered(evidence)
-
-    def kind(name: str, definition: str, total: str) -> _Errors:
-        value = np.divide(_floats(table, total), weight, out=np.full_like(weight, np.nan), where=weight > 0)
-        mean = np.nan_to_num(value)
-        # sum of w^2 (e - mean)^2, spelled out over the sums that are kept; |e|^2 and e^2 are the same.
-        spread = _floats(table, "weighted2_error_squared") - 2 * mean * _floats(table, f"weighted2_{total}")
-        spread = np.maximum(spread + mean**2 * squares, 0.0)
-        variance = np.divide(spread, weight**2, out=np.zeros_like(weight), where=weight > 0)
-        variance *= np.divide(effective, effective - 1, out=np.ones_like(weight), where=effective > 1)
-        large = (effective >= terms.minimum_rows) & ~np.isnan(value)
-        return _Errors(
-            name=name,
-            definition=definition,
-            value=value,
-            variance=variance,
-            effective=effective,
-            rows=rows,
-            large=large,
-        )
-
-    mean_error = kind("mean_error", "mean of predicted minus true", "error")
-    absolute = kind("absolute_error", "sklearn.metrics.mean_absolute_error", "absolute_error")
+    rows = _column(table, "rows")
     data = evidence.declaration.data
     assert data is not None
+    if not rows.sum():
+        return NotGathered(reason=Reason(code="no_labels", params={"need": Need.LABELS.value}))
+    units = units_of(evidence, attribute, names, labelled=True)
+    hidden = units is None and has_units(data)
+    kinds = [_kind(kind, table, evidence, units, terms, hidden=hidden) for kind in _KINDS]
+    mean_error, absolute = kinds
     groups = [members(data, attribute, name) for name in names]
-    drawn = tuple(drawn_name(group) for group in groups)
-    weighted = not np.array_equal(weight, rows)
-    z = critical(terms.confidence)
-    shown = [(errors, *errors.interval(z, np.ones(len(names), dtype=bool))) for errors in (mean_error, absolute)]
+    told = units is not None or not np.array_equal(_column(table, "weight"), rows)
     small = int((~absolute.large).sum())
     everyone, unlabelled, unanswered = _counts(evidence)
-    never_within = _never_within(evidence, terms, clustered, everyone, unlabelled)
+    never_within = labels_for_some(data, everyone, unlabelled, terms.few_unlabelled) or (
+        UNITS_UNKNOWN if hidden else None
+    )
+    z = critical(terms.confidence)
+    shown = [(e, *e.of_group.interval(z, np.ones(len(names), dtype=bool))[1:]) for e in kinds]
     return Measured(
         measures=(
-            _headline("mean_error_difference", mean_error, terms, clustered, ratio=False),
-            _headline("absolute_error_difference", absolute, terms, clustered, ratio=False),
-            _headline("absolute_error_ratio", absolute, terms, clustered, ratio=True),
+            _between("mean_error_difference", mean_error, terms, ratio=False),
+            _between("absolute_error_difference", absolute, terms, ratio=False),
+            _between("absolute_error_ratio", absolute, terms, ratio=True),
+            _to_everyone("mean_error_to_everyone", mean_error, terms, ratio=False),
+            _to_everyone("absolute_error_to_everyone", absolute, terms, ratio=False),
+            _to_everyone("absolute_error_ratio_to_everyone", absolute, terms, ratio=True),
+            _visible(mean_error, terms),
         ),
         groups=tuple(
             GroupMeasures(
                 group=group,
                 rows=int(rows[i]),
-                effective_rows=float(effective[i]) if weighted else None,
+                effective_rows=float(absolute.of_group.effective[i]) if told else None,
                 too_small=not bool(absolute.large[i]),
-                measures=tuple(_of_group(e, i, low[i], high[i], clustered) for e, low, high in shown),
+                measures=tuple(_of_group(e, i, low[i], high[i], hidden=hidden) for e, low, high in shown),
             )
             for i, group in enumerate(groups)
         ),
         figures=tuple(
-            _figure(figure_name(f"fairness.{check}.{e.name}", attribute), attribute, drawn, e, low, high, clustered)
+            _figure(check, attribute, tuple(drawn_name(g) for g in groups), e, low, high, hidden=hidden)
             for e, low, high in shown
         ),
         reason=never_within or _left_out(everyone, unlabelled, unanswered, small, terms),
@@ -116,59 +145,167 @@ def compare_errors(check: str, evidence: View, attribute: str, terms: Terms) -> 
     )
 
 
-def _floats(table: pa.Table, name: str) -> Floats:
+def _column(table: pa.Table, name: str) -> Floats:
     return np.asarray(table.column(name).to_numpy(), dtype=np.float64)
 
 
-def _clustered(evidence: View) -> bool:
-    data = evidence.declaration.data
-    return data is not None and ColumnRole.UNIT in data.columns.values()
+def _kind(
+    kind: tuple[str, str, str], table: pa.Table, evidence: View, units: Units | None, terms: Terms, *, hidden: bool
+) -> _Errors:
+    name, definition, total = kind
+    weight, squares, rows = (_column(table, n) for n in ("weight", "weight_squared", "rows"))
+    sums = _column(table, total)
+    linear, square = _column(table, f"weighted2_{total}"), _column(table, "weighted2_error_squared")
 
+    def mean(of: Callable[[Floats], Floats], spread: Callable[[Floats], Spread] | None) -> _Mean:
+        behind = of(weight)
+        value = np.divide(of(sums), behind, out=np.full_like(behind, np.nan), where=behind > 0)
+        known = np.nan_to_num(value)
+        if spread is None:
+            effective = effective_rows(behind, of(squares))
+            # sum of w^2 (e - mean)^2, spelled out over the sums that are kept; |e|^2 and e^2 are the same.
+            squared = np.maximum(of(square) - 2 * known * of(linear) + known**2 * of(squares), 0.0)
+            squared *= np.divide(effective, effective - 1, out=np.ones_like(behind), where=effective > 1)
+            # What is left of sums that cancel is rounding, not spread.
+            squared[squared <= 1e-12 * of(square)] = 0.0
+        else:
+            summed = spread(known)
+            effective, squared = summed.kish, summed.corrected
+        variance = np.divide(squared, behind**2, out=np.zeros_like(behind), where=behind > 0)
+        return _Mean(value=value, variance=variance, effective=effective)
 
-def _headline(name: str, errors: _Errors, terms: Terms, clustered: bool, *, ratio: bool) -> Measure:
-    large, groups = errors.large, int(errors.large.sum())
-    unit = "ratio" if ratio else "label"
-    rows = int(errors.rows[large].sum())
-    if groups < 2:
-        reason = Reason(code="too_few_groups", params={"groups": groups})
-        return Measure(name=name, value=None, rows=rows, unit=unit, reason=reason)
-    v = errors.value[large]
-    ends = extremes(v)
-    most, least = v[ends]
-    value = float(most - least) if not ratio else float(least / most) if most > 0 else None
-    definition = f"fairlearn.metrics.MetricFrame.{'ratio' if ratio else 'difference'} of {errors.definition}"
-    if value is None or clustered:
-        reason = Reason(code="units_unknown" if clustered else "no_error")
-        return Measure(name=name, value=value, rows=rows, unit=unit, definition=definition, reason=reason)
+    of_units = of_rest = None
+    if units is not None:
+        error = floats(evidence.values) - floats(evidence.labels)
+        known, each = ~np.isnan(error), np.nan_to_num(np.abs(error) if total == "absolute_error" else error)
 
-    def bounds(z: float) -> tuple[Floats, Floats]:
-        low, high = errors.interval(z, large)
-        return (np.maximum(low, 0.0), high) if ratio else (low, high)
+        def of_units(value: Floats) -> Spread:
+            return units.spread(known, each, value)
 
-    adjusted, plain = bounds(critical_of_range(terms.confidence, groups)), bounds(critical(terms.confidence))
-    pairs: Callable[..., tuple[Floats, Floats]] = ratios if ratio else gaps
-    over = smallest_ratio if ratio else largest_gap
-    low, high = over(v, *adjusted)
-    at = (1, 0) if ratio else (0, 1)
-    own = tuple(float(m[at]) for m in pairs(v[ends], *(bound[ends] for bound in plain)))
-    unadjusted = (own[0], min(1.0, own[1])) if ratio else (max(0.0, own[0]), own[1])
-    return Measure(
+        def of_rest(value: Floats) -> Spread:
+            return units.spread_of_rest(known, each, value)
+
+    of_group = mean(lambda column: column, of_units)
+    large = (of_group.effective >= terms.minimum_rows) & ~np.isnan(of_group.value)
+    alike = bool((of_group.variance[large] <= 0).any())
+    return _Errors(
         name=name,
-        value=value,
-        low=low,
-        high=high,
-        unadjusted=unadjusted if groups > 2 else None,
-        rows=rows,
-        unit=unit,
         definition=definition,
-        interval=f"{'mover-r' if ratio else 'mover'} over student, studentised range over {groups} groups",
+        of_group=of_group,
+        of_rest=mean(lambda column: column.sum() - column, of_rest),
+        everyone=float(sums.sum() / weight.sum()),
+        share=weight / weight.sum(),
+        rows=rows,
+        large=large,
+        without=UNITS_UNKNOWN if hidden else Reason(code="all_alike") if alike else None,
     )
 
 
-def _of_group(errors: _Errors, i: int, low: float, high: float, clustered: bool) -> Measure:
-    value = finite(errors.value[i])
-    certain = value is not None and not clustered and bool(np.isfinite(low))
-    reason = Reason(code="denominator_zero") if value is None else Reason(code="units_unknown") if clustered else None
+def _between(name: str, errors: _Errors, terms: Terms, *, ratio: bool) -> Measure:
+    """Measure the largest gap (or smallest ratio) between any two large groups."""
+    large, groups = errors.large, int(errors.large.sum())
+    bare = _bare(name, errors, ratio=ratio)
+    if groups < 2:
+        return bare.model_copy(update={"reason": Reason(code="too_few_groups", params={"groups": groups})})
+    v = errors.of_group.value[large]
+    ends = extremes(v)
+    most, least = v[ends]
+    value = float(most - least) if not ratio else float(least / most) if most > 0 else None
+    if value is None or errors.without is not None:
+        reason = Reason(code="no_error") if value is None else errors.without
+        return bare.model_copy(update={"value": value, "reason": reason})
+    adjusted, plain = (
+        errors.of_group.interval(z, large, positive=ratio)
+        for z in (critical_of_range(terms.confidence, groups), critical(terms.confidence))
+    )
+    low, high = (smallest_ratio if ratio else largest_gap)(*adjusted)
+    at = (1, 0) if ratio else (0, 1)
+    value_of, lower, upper = (column[ends] for column in plain)
+    own = [float(m[at]) for m in (ratios if ratio else gaps)(value_of, lower, upper)]
+    unadjusted = (own[0], min(1.0, own[1])) if ratio else (max(0.0, own[0]), own[1])
+    return bare.model_copy(
+        update={
+            "value": value,
+            "low": low,
+            "high": high,
+            "unadjusted": unadjusted if groups > 2 else None,
+            "interval": f"{'mover-r' if ratio else 'mover'} over student, studentised range over {groups} groups",
+        }
+    )
+
+
+def _to_everyone(name: str, errors: _Errors, terms: Terms, *, ratio: bool) -> Measure:
+    """Measure the group that is furthest from everyone, small groups among them."""
+    large, groups = errors.large, int(errors.large.sum())
+    bare = _bare(name, errors, ratio=ratio, of_all=True)
+    if groups < 2:
+        return bare.model_copy(update={"reason": Reason(code="too_few_groups", params={"groups": groups})})
+    v, everyone = errors.of_group.value[large], errors.everyone
+    if ratio and everyone <= 0:
+        return bare.model_copy(update={"reason": Reason(code="no_error")})
+    over = v / everyone if ratio else v - everyone
+    value = (
+        float(np.minimum(over, np.divide(1.0, over, out=np.zeros_like(over), where=over > 0)).min())
+        if ratio
+        else float(np.abs(over).max())
+    )
+    if errors.without is not None:
+        return bare.model_copy(update={"value": value, "reason": errors.without})
+    # With two groups both say the same of one gap, so nothing is shared out among them.
+    compared = groups if groups > 2 or len(large) > 2 else 1
+
+    def bounds(z: float) -> tuple[float, float]:
+        mine, others = (m.interval(z, large, positive=ratio) for m in (errors.of_group, errors.of_rest))
+        gap, quotient = furthest_from_everyone(mine, others, errors.share[large], everyone if ratio else 0.0)
+        found = quotient if ratio else gap
+        assert found is not None
+        return min(value, found[0]), max(value, found[1])
+
+    low, high = bounds(critical(1.0 - (1.0 - terms.confidence) / compared))
+    return bare.model_copy(
+        update={
+            "value": value,
+            "low": low,
+            "high": high,
+            "unadjusted": bounds(critical(terms.confidence)) if compared > 1 else None,
+            "interval": f"{'mover-r' if ratio else 'mover'} over student, Bonferroni over {groups} groups",
+        }
+    )
+
+
+def _bare(name: str, errors: _Errors, *, ratio: bool, of_all: bool = False) -> Measure:
+    what = f"fairlearn.metrics.MetricFrame.{'ratio' if ratio else 'difference'}{_ALL if of_all else ''}"
+    return Measure(
+        name=name,
+        value=None,
+        rows=int(errors.rows[errors.large].sum()),
+        unit="ratio" if ratio else "label",
+        definition=f"{what} of {errors.definition}",
+    )
+
+
+def _visible(errors: _Errors, terms: Terms) -> Measure:
+    """Measure the gap in the mean error that could have gone unseen between the two groups least is known about."""
+    from scipy.special import ndtri
+
+    groups = int(errors.large.sum())
+    bare = Measure(name=VISIBLE, value=None, rows=int(errors.rows[errors.large].sum()), unit="label")
+    if groups < 2 or errors.without is not None:
+        reason = errors.without or Reason(code="too_few_groups", params={"groups": groups})
+        return bare.model_copy(update={"reason": reason})
+    least_known = np.sort(errors.of_group.variance[errors.large])[-2:]
+    gap = float((critical_of_range(terms.confidence, groups) + ndtri(POWER)) * sqrt(least_known.sum()))
+    return bare.model_copy(update={"value": gap, "reason": Reason(code="error_unseen", params={"gap": gap})})
+
+
+def _of_group(errors: _Errors, i: int, low: float, high: float, *, hidden: bool) -> Measure:
+    value = finite(errors.of_group.value[i])
+    certain = value is not None and not hidden and bool(np.isfinite(low)) and bool(errors.of_group.variance[i] > 0)
+    reason = None
+    if value is None:
+        reason = Reason(code="denominator_zero")
+    elif not certain:
+        reason = UNITS_UNKNOWN if hidden else Reason(code="all_alike")
     return Measure(
         name=errors.name,
         value=value,
@@ -183,23 +320,25 @@ def _of_group(errors: _Errors, i: int, low: float, high: float, clustered: bool)
 
 
 def _figure(
-    name: str,
+    check: str,
     attribute: str,
     names: tuple[str | None, ...],
     errors: _Errors,
     low: Floats,
     high: Floats,
-    clustered: bool,
+    *,
+    hidden: bool,
 ) -> Figure:
+    certain = ~hidden & (errors.of_group.variance > 0)
     return Figure(
-        name=name,
+        name=figure_name(f"fairness.{check}.{errors.name}", attribute),
         kind="group_rates",
         columns={
             "group": names,
             "rows": tuple(int(n) for n in errors.rows),
-            "value": tuple(finite(v) for v in errors.value),
-            "low": tuple(None if clustered else finite(v) for v in low),
-            "high": tuple(None if clustered else finite(v) for v in high),
+            "value": tuple(finite(v) for v in errors.of_group.value),
+            "low": tuple(finite(v) for v in np.where(certain, low, np.nan)),
+            "high": tuple(finite(v) for v in np.where(certain, high, np.nan)),
             "too_small": tuple(not large for large in errors.large.tolist()),
         },
         params={"attribute": attribute, "measure": errors.name, "unit": "label"},
@@ -211,17 +350,9 @@ def _counts(evidence: View) -> tuple[int, int, int]:
     table = evidence.moments()
     # Evidence that was sealed before these were counted does not have the columns.
     names = [n for n in ("rows", "unlabelled", "unanswered") if n in table.column_names]
-    counts = {name: int(_floats(table, name).sum()) for name in names}
+    counts = {name: int(_column(table, name).sum()) for name in names}
     unlabelled, unanswered = counts.get("unlabelled", 0), counts.get("unanswered", 0)
     return counts["rows"] + unlabelled + unanswered, unlabelled, unanswered
-
-
-def _never_within(evidence: View, terms: Terms, clustered: bool, rows: int, unlabelled: int) -> Reason | None:
-    data = evidence.declaration.data
-    assert data is not None
-    return labels_for_some(data, rows, unlabelled, terms.few_unlabelled) or (
-        Reason(code="units_unknown") if clustered else None
-    )
 
 
 def _left_out(rows: int, unlabelled: int, unanswered: int, small: int, terms: Terms) -> Reason | None:

@@ -15,11 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from checks.counting import ABSENT, Cells, Mask, labels_for_some
-from checks.declaration import TIMES, ColumnRole, Data, Route, Task
-from checks.evidence import Need, View, apart, crossed
+from checks.counting import ABSENT, Cells, Mask, Units, has_units, labels_for_some, units_of
+from checks.declaration import TIMES, Data, Route, Task
+from checks.evidence import Need, View, apart
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Result, Scalar
 from checks.policy import Terms
 from checks.statistics import (
@@ -29,12 +28,12 @@ from checks.statistics import (
     effective_rows_of_rate,
     extremes,
     finite,
+    furthest_from_everyone,
     gaps,
-    gaps_to_everyone,
     largest_gap,
     ratios,
-    ratios_to_everyone,
     smallest_ratio,
+    visible_gap,
     wilson,
 )
 
@@ -44,11 +43,12 @@ COUNTED_ROUTES = (Route.MODEL, Route.PREDICTIONS, Route.COUNTS)
 CLASSES = (Task.BINARY, Task.MULTICLASS)
 """Tasks whose answers are classes."""
 
-UNIT_FACTS = (Need.UNITS, Need.GROUPS, Need.DECISIONS, Need.LABELS, Need.WEIGHTS)
-"""What is read, where it is there, to see how rows of one person or household go together."""
-
 LAW = ("AIA 10(2)(f)", "AIA 13(3)(b)(v)", "AIA Annex IV 2(g)", "AIA Annex IV 3")
 """Provisions that a comparison of groups is evidence for."""
+
+MOST_FRAMED = 200
+"""Groups that `MetricFrame` is asked about, at most: it calls its metric for each of them, which takes minutes for
+thousands; beyond, the same weighted shares are taken from the cells at once."""
 
 FAVOURABLE, ADVERSE = 1, 0
 """Codes of labels and decisions once they are told apart as the declared favourable class against the rest."""
@@ -137,48 +137,6 @@ class Counted:
     units_unknown: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Units:
-    """The rows themselves, as cells of one row each, with the unit that each belongs to."""
-
-    rows: Cells
-    unit: np.ndarray[Any, np.dtype[np.int64]]
-
-    def effective_rows(self, rate: Rate, value: Floats) -> tuple[Floats, Floats]:
-        """Give the effective number of units of each group, and the independent rows its rate is as certain as, (g,).
-
-        Residuals are added up within a unit before they are squared (linearised, as for a cluster sample); never more
-        than the number of units. A unit with rows in two groups counts in both as if they were apart, which makes a
-        gap look less certain, never more, where its rows are alike.
-        """
-        among = rate.among(self.rows)
-        rows = self.rows.where(among)
-        groups, weight = len(rows.names), rows.weight
-        pair, at = np.unique(rows.group * (int(self.unit.max(initial=0)) + 1) + self.unit[among], return_inverse=True)
-        group_of_pair = pair // (int(self.unit.max(initial=0)) + 1)
-        known = np.nan_to_num(value)
-        residual = weight * (rate.counts(rows).astype(np.float64) - known[rows.group])
-        in_unit = np.bincount(at, weights=residual, minlength=len(pair))
-        units = np.bincount(group_of_pair, minlength=groups).astype(np.float64)
-        total = np.bincount(rows.group, weights=weight, minlength=groups)
-        sums = np.bincount(at, weights=weight, minlength=len(pair))
-        spread = np.bincount(group_of_pair, weights=in_unit**2, minlength=groups)
-        spread *= np.divide(units, units - 1.0, out=np.ones(groups), where=units > 1)
-        squares = np.bincount(group_of_pair, weights=sums**2, minlength=groups)
-        kish = np.divide(total**2, squares, out=np.zeros(groups), where=squares > 0)
-        own = np.divide(known * (1 - known) * total**2, spread, out=np.full(groups, np.inf), where=spread > 0)
-        return np.minimum(kish, units), np.minimum(np.minimum(kish, own), units)
-
-    def effective_rows_of_rest(self, rate: Rate, rest: Floats, groups: NDArray[np.int64]) -> Floats:
-        """Give the independent rows that the rate of all people outside each of these groups is as certain as, (k,)."""
-        made = np.empty(len(groups))
-        for i, (group, value) in enumerate(zip(groups, rest, strict=True)):
-            outside = np.where(self.rows.group == group, 0, 1).astype(np.int64)
-            parted = replace(self, rows=replace(self.rows, names=("inside", "outside"), group=outside))
-            made[i] = parted.effective_rows(rate, np.array([0.0, value]))[1][1]
-        return made
-
-
 def count(evidence: View, attribute: str, *, labelled: bool, told_apart: bool) -> Counted | NotGathered:
     """Read the counts of an attribute and set aside what cannot count.
 
@@ -202,14 +160,18 @@ def count(evidence: View, attribute: str, *, labelled: bool, told_apart: bool) -
     if labelled and not (cells.label != ABSENT).any():
         return NotGathered(reason=Reason(code="no_labels", params={"need": Need.LABELS.value}))
     counted, _ = _set_aside(cells, labelled, favourable)
-    units, unknown = _units(evidence, data, attribute, cells.names, labelled, favourable)
+    rows = units_of(evidence, attribute, cells.names, labelled=labelled)
+    units = None
+    if rows is not None:
+        of_rows, kept = _set_aside(rows.rows, labelled, favourable)
+        units = Units(rows=of_rows, unit=rows.unit[kept])
     return Counted(
         cells=counted,
         group_rows=cells.rows_of(),
         unlabelled=cells.rows_of(cells.label == ABSENT),
         unanswered=int(cells.rows[cells.decision == ABSENT].sum()),
         units=units,
-        units_unknown=unknown,
+        units_unknown=units is None and has_units(data),
     )
 
 
@@ -222,47 +184,6 @@ def _set_aside(cells: Cells, labelled: bool, favourable: int | None) -> tuple[Ce
         told = [np.where(codes == ABSENT, ABSENT, codes == favourable) for codes in (counted.label, counted.decision)]
         counted = replace(counted, label=told[0].astype(np.int64), decision=told[1].astype(np.int64))
     return counted, kept
-
-
-def _units(
-    evidence: View,
-    data: Data,
-    attribute: str,
-    names: tuple[str | None, ...],
-    labelled: bool,
-    favourable: int | None,
-) -> tuple[Units | None, bool]:
-    if ColumnRole.UNIT not in data.columns.values():
-        return None, False
-    if not (evidence.holds(Need.UNITS) and evidence.holds(Need.GROUPS) and evidence.holds(Need.DECISIONS)):
-        return None, True
-    groups, pair = evidence.groups, data.pair(attribute)
-    if not set(pair or (attribute,)) <= set(groups.column_names) or (labelled and not evidence.holds(Need.LABELS)):
-        return None, True
-    if pair is None:
-        named: list[str | None] = groups.column(attribute).to_pylist()
-    else:
-        named = [crossed(*both) for both in zip(*(groups.column(a).to_pylist() for a in pair), strict=True)]
-    place = {name: i for i, name in enumerate(names)}
-    group = np.array([place[name] for name in named], dtype=np.int64)
-    size = len(group)
-    decision = evidence.decisions.fill_null(ABSENT).to_numpy(zero_copy_only=False).astype(np.int64)
-    label = np.full(size, ABSENT, dtype=np.int64)
-    if evidence.holds(Need.LABELS):
-        label = evidence.labels.fill_null(ABSENT).to_numpy(zero_copy_only=False).astype(np.int64)
-    weight = evidence.weights.to_numpy().astype(np.float64) if evidence.holds(Need.WEIGHTS) else np.ones(size)
-    rows = Cells(
-        names=names,
-        group=group,
-        label=label,
-        decision=decision,
-        rows=np.ones(size, dtype=np.int64),
-        weight=weight,
-        weight_squared=weight**2,
-    )
-    counted, kept = _set_aside(rows, labelled, favourable)
-    unit = np.unique(evidence.units.to_numpy(zero_copy_only=False), return_inverse=True)[1].astype(np.int64)
-    return Units(rows=counted, unit=unit[kept]), False
 
 
 def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> Comparison:
@@ -281,7 +202,8 @@ def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> C
         np.nan_to_num(value), weight, cells.squares_of(inside), cells.squares_of(among & ~inside)
     )
     if counted.units is not None:
-        units, clustered = counted.units.effective_rows(rate, value)
+        of_rows = counted.units.rows
+        units, clustered = counted.units.effective_rows(rate.among(of_rows), rate.counts(of_rows), value)
         kish, effective = np.minimum(kish, units), np.minimum(effective, clustered)
     large = (kish >= terms.minimum_rows) & ~np.isnan(value)
     low, high = wilson(value, effective, critical(terms.confidence))
@@ -353,7 +275,10 @@ def _to_everyone(
         rest, total - own, squares_in.sum() - squares_in[at], squares_out.sum() - squares_out[at]
     )
     if counted.units is not None:
-        rows = np.minimum(rows, counted.units.effective_rows_of_rest(rate, rest, at))
+        of_rows = counted.units.rows
+        rows = np.minimum(
+            rows, counted.units.effective_rows_of_rest(rate.among(of_rows), rate.counts(of_rows), rest, at)
+        )
     v, n, share = value[at], effective[at], own / total
     everyone = float(hits.sum()) / total
     gap = float(np.abs(v - everyone).max())
@@ -361,21 +286,7 @@ def _to_everyone(
     compared = len(at) if len(at) > 2 or len(value) > 2 else 1
 
     def bounds(z: float) -> tuple[tuple[float, float], tuple[float, float] | None]:
-        mine, others = (v, *wilson(v, n, z)), (rest, *wilson(rest, rows, z))
-        low, high = gaps_to_everyone(mine, others, share)
-        least = np.where(low > 0, low, np.where(high < 0, -high, 0.0))
-        away = float(least.max()), float(np.maximum(np.abs(low), np.abs(high)).max())
-        if everyone <= 0.0:
-            return away, None
-        below, above = ratios_to_everyone(mine, others, share)
-        turned = np.divide(1.0, above, out=np.zeros_like(above), where=np.isfinite(above) & (above > 0))
-        smallest = np.minimum(below, turned)
-        largest = np.where(
-            (below <= 1.0) & (above >= 1.0),
-            1.0,
-            np.minimum(above, np.divide(1.0, below, out=np.ones_like(below), where=below > 0)),
-        )
-        return away, (float(smallest.min()), float(largest.min()))
+        return furthest_from_everyone((v, *wilson(v, n, z)), (rest, *wilson(rest, rows, z)), share, everyone)
 
     adjusted = bounds(critical(1.0 - (1.0 - terms.confidence) / (family * compared)))
     plain = bounds(critical(terms.confidence)) if family * compared > 1 else None
@@ -400,6 +311,11 @@ def _measured(cells: Cells, rate: Rate, groups: Mask) -> tuple[Floats, float | N
     kept = cells.where(groups[cells.group] & (cells.weight > 0))
     if not len(kept.group):
         return value, None, None
+    if np.count_nonzero(kept.weight_of()) > MOST_FRAMED:
+        inside, whole = kept.weight_of(rate.counts(kept)), kept.weight_of()
+        value = np.divide(np.minimum(inside, whole), whole, out=value, where=whole > 0)
+        most, least = float(np.nanmax(value)), float(np.nanmin(value))
+        return value, most - least, least / most if most > 0 else None
     # Cells are few, so their bytes are a small key: several checks ask for the same rate of the same cells.
     key = (kept.group.tobytes(), kept.label.tobytes(), kept.decision.tobytes(), kept.weight.tobytes())
     place, found, gap, quotient = framed(rate, *key)
@@ -511,6 +427,34 @@ def to_everyone(comparisons: Sequence[Comparison]) -> list[Measure]:
     ]
 
 
+def visible_gap_of(comparisons: Sequence[Comparison], terms: Terms) -> Measure:
+    """Make the measure of the gap that could have gone unseen; of several rates the larger one."""
+    groups = min(int(c.large.sum()) for c in comparisons)
+    rows = max(int(c.rows[c.large].sum()) for c in comparisons)
+    if groups < 2 or not all(c.known for c in comparisons):
+        code = "too_few_groups" if groups < 2 else "units_unknown"
+        reason = Reason(code=code, params={"groups": groups})
+        return Measure(name=VISIBLE, value=None, rows=rows, unit="share", reason=reason)
+
+    def of_one(comparison: Comparison) -> float:
+        n = comparison.effective[comparison.large]
+        overall = float((comparison.value[comparison.large] * n).sum() / n.sum())
+        confidence = 1.0 - (1.0 - terms.confidence) / len(comparisons)
+        return visible_gap(overall, n, critical_of_range(confidence, len(n)))
+
+    gap = max(of_one(c) for c in comparisons)
+    return Measure(
+        name=VISIBLE,
+        value=gap,
+        rows=rows,
+        unit="share",
+        reason=Reason(code="gap_unseen", params={"percent": round(100.0 * gap, 1)}),
+    )
+
+
+VISIBLE = "smallest_visible_gap"
+"""What `visible_gap_of` gives."""
+
 TO_EVERYONE = ("largest_gap_to_everyone", "smallest_ratio_to_everyone")
 """What `to_everyone` gives."""
 
@@ -544,7 +488,7 @@ def assemble(
         figure: whether to draw it.
     """
     labelled = any(c.rate.labelled for c in comparisons)
-    never_within = _never_within(evidence, terms, counted, labelled)
+    never_within = never_within_of(evidence, terms, counted, labelled)
     data = evidence.declaration.data
     assert data is not None
     groups = [members(data, attribute, name) for name in counted.cells.names]
@@ -559,9 +503,9 @@ def assemble(
 
 
 def members(data: Data, attribute: str, name: str | None) -> dict[str, str | None]:
-    """Give a group of a count table as attribute to value; that of a pair has two."""
-    pair = data.pair(attribute)
-    return {attribute: name} if pair is None or name is None else dict(zip(pair, apart(name), strict=True))
+    """Give a group of a count table as attribute to value; that of a crossing has several."""
+    parts = data.crossing(attribute)
+    return {attribute: name} if parts is None or name is None else dict(zip(parts, apart(name), strict=True))
 
 
 def _groups(
@@ -613,7 +557,7 @@ def _of_group(comparison: Comparison, i: int) -> Measure:
 
 
 def drawn_name(group: Mapping[str, str | None]) -> str | None:
-    """Name a group in a figure; of a pair, both values, and a dash for one that was not stated."""
+    """Name a group in a figure; of a crossing, all its values, and a dash for one that was not stated."""
     if len(group) == 1:
         return next(iter(group.values()))
     return TIMES.join("–" if value is None else value for value in group.values())
@@ -662,7 +606,8 @@ def _left_out(terms: Terms, counted: Counted, comparisons: Sequence[Comparison],
     )
 
 
-def _never_within(evidence: View, terms: Terms, counted: Counted, labelled: bool) -> Reason | None:
+def never_within_of(evidence: View, terms: Terms, counted: Counted, labelled: bool) -> Reason | None:
+    """Say why a finding may not be called within its limit: labels of some people only, or units that are not seen."""
     data = evidence.declaration.data
     assert data is not None
     rows, unlabelled = int(counted.group_rows.sum()), int(counted.unlabelled.sum())

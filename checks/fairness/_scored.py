@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from checks.accuracy._scored import Scored, floats, weights_of
-from checks.counting import Codes, group_codes
+from checks.counting import Codes, group_codes, unit_codes
 from checks.declaration import Output, Task
 from checks.evidence import Need, View
 from checks.finding import NotGathered, Reason
 
-ROW_FACTS = (Need.SCORES, Need.PROBABILITIES, Need.WEIGHTS)
+ROW_FACTS = (Need.SCORES, Need.PROBABILITIES, Need.WEIGHTS, Need.UNITS)
 """What is read beside labels and groups, where it is there."""
 
 
@@ -39,10 +39,11 @@ class Grouped:
     unanswered: int
     probability: bool
 
-    def of(self, group: int) -> Scored:
-        """Give the rows of one group."""
-        kept = self.group == group
-        return Scored(positive=self.rows.positive[kept], score=self.rows.score[kept], weight=self.rows.weight[kept])
+    def parts(self) -> list[Scored]:
+        """Give the rows of each group; sorted once, for there can be thousands of groups."""
+        order = np.argsort(self.group, kind="stable")
+        ends = np.cumsum(np.bincount(self.group, minlength=len(self.names)))
+        return [self.rows.where(order[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True)]
 
 
 def grouped(evidence: View, attribute: str) -> Grouped | NotGathered:
@@ -70,10 +71,11 @@ def grouped(evidence: View, attribute: str) -> Grouped | NotGathered:
         code_of_none = "no_labels" if np.isnan(label).all() else "no_scores"
         return NotGathered(reason=Reason(code=code_of_none, params={"need": Need.LABELS.value}))
     rows = Scored(
-        positive=label[known] == data.classes.index(of),
-        score=score[known],
-        weight=weights_of(evidence, size)[known],
-    )
+        positive=label == data.classes.index(of),
+        score=score,
+        weight=weights_of(evidence, size),
+        unit=unit_codes(evidence),
+    ).where(known)
     model = evidence.declaration.model
     within = bool(rows.score.min() >= 0.0 and rows.score.max() <= 1.0)
     return Grouped(

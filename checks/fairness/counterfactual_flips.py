@@ -10,13 +10,13 @@ from checks.evidence import Need, View, answers
 from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.registry import Scope, check
-from checks.robustness._flips import Flips, flips, share
+from checks.robustness._flips import flips, share
 
 
 @check(
     gives=("flipped",),
     needs=(Need.DECISIONS, Need.FEATURES, Need.GROUPS),
-    may_read=(answers("swapped_group"),),
+    may_read=(answers("swapped_group"), Need.UNITS),
     scope=Scope.ATTRIBUTE,
     tasks=(Task.BINARY, Task.MULTICLASS),
     routes=(Route.MODEL,),
@@ -56,18 +56,19 @@ def counterfactual_flips(evidence: View, attribute: str, terms: Terms) -> Measur
     mine = np.flatnonzero(again.facts["attribute"][found.place] == data.attributes.index(attribute))
     if not mine.size:
         return NotGathered(reason=Reason(code="nothing_to_swap", params={"attribute": attribute}))
-    here = Flips(row=found.row[mine], before=found.before[mine], after=found.after[mine], place=found.place[mine])
+    here = found.where(mine)
     names = evidence.groups.column(attribute).cast(pa.string()).take(pa.array(here.row)).to_pylist()
     good = data.classes.index(data.favourable) if data.favourable is not None else None
     groups = []
     known = sorted({n for n in names if n is not None}) + ([None] if None in names else [])
     for group in known:
         inside = np.array([n == group for n in names])
-        before, after = here.before[inside], here.after[inside]
-        measures = [share("flip_rate", before != after, terms, family=len(known))]
+        some = here.where(inside)
+        before, after = some.before, some.after
+        measures = [share("flip_rate", before != after, terms, len(known), some.unit)]
         if good is not None:
-            measures.append(share("gained", (before != good) & (after == good), terms, family=len(known)))
-            measures.append(share("lost", (before == good) & (after != good), terms, family=len(known)))
+            measures.append(share("gained", (before != good) & (after == good), terms, len(known), some.unit))
+            measures.append(share("lost", (before == good) & (after != good), terms, len(known), some.unit))
         groups.append(
             GroupMeasures(
                 group={attribute: group},
@@ -77,7 +78,7 @@ def counterfactual_flips(evidence: View, attribute: str, terms: Terms) -> Measur
             )
         )
     return Measured(
-        measures=(share("flipped", here.flipped, terms),),
+        measures=(share("flipped", here.flipped, terms, unit=here.unit),),
         groups=tuple(groups),
         reason=Reason(code="swapped", params={"rows": len(here.row), "attribute": attribute}),
     )

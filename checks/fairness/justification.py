@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from checks.counting import UNIT_FACTS
 from checks.declaration import Data, Task
 from checks.evidence import Need, View
 from checks.fairness._definitions import SELECTION
-from checks.fairness._rates import COUNTED_ROUTES, UNIT_FACTS, compare, count
+from checks.fairness._rates import COUNTED_ROUTES, compare, count
 from checks.finding import Item, Measure, Measured, NotGathered, Reason, Rejudge, Result, Scalar
 from checks.policy import Terms
 from checks.registry import Scope, check

@@ -2,67 +2,6 @@
 
 from __future__ import annotations
 
-from checks.evidence import Need, View
-from checks.fairness._definitions import PRECISION
-from checks.fairness._rates import (
-    CLASSES,
-    COUNTED_ROUTES,
-    LAW,
-    TO_EVERYONE,
-    UNIT_FACTS,
-    assemble,
-    compare,
-    count,
-    difference_of,
-    headline,
-    ratio_of,
-    to_everyone,
-)
-from checks.finding import ROWS_TO_DECIDE, NotGathered, Rejudge, Result
-from checks.policy import Terms
-from checks.registry import Scope, check
+from checks.fairness._variants import rate_check
 
-
-@check(
-    gives=("difference", "ratio", *TO_EVERYONE, ROWS_TO_DECIDE),
-    needs=(Need.CELLS,),
-    may_read=UNIT_FACTS,
-    scope=Scope.ATTRIBUTE,
-    tasks=CLASSES,
-    routes=COUNTED_ROUTES,
-    law=LAW,
-    rejudge=Rejudge.DOSSIER,
-)
-def predictive_parity(evidence: View, attribute: str, terms: Terms) -> Result:
-    """Measure how far groups differ in how often a favourable decision is borne out by the label.
-
-    Args:
-        evidence: counts of group x label x decision; rows without a label are left out and told. Several classes:
-            favourable against the rest.
-        attribute: the column that people are compared by.
-        terms: confidence, and the fewest effective rows of a group that counts.
-
-    Returns:
-        `difference` (share, 0 to 1, smaller is closer together) and `ratio` (smallest over largest, 0 to 1, larger is
-        closer together), with intervals that hold for the largest gap among all groups together.
-        A group in which nobody gets the favourable decision has no value.
-        `largest_gap_to_everyone` (share) and `smallest_ratio_to_everyone` (0 to 1) compare each group with everyone;
-        `rows_to_decide` says about how many more rows would decide what is undecided.
-
-    Law:
-        AIA 10(2)(f) asks to look for bias, Annex IV 2(g) and 3 for figures about groups. None sets a limit, and a
-        difference alone is not unlawful discrimination, nor its absence proof that there is none.
-
-    References:
-        sklearn.metrics.precision_score in fairlearn.metrics.MetricFrame; Chouldechova (2017).
-    """
-    counted = count(evidence, attribute, labelled=True, told_apart=True)
-    if isinstance(counted, NotGathered):
-        return counted
-    rate = compare(counted, PRECISION, terms)
-    measures = [
-        headline("difference", [rate], difference_of, unit="share", largest=True),
-        headline("ratio", [rate], ratio_of, unit="ratio", largest=False),
-        *to_everyone([rate]),
-    ]
-    return assemble("predictive_parity", attribute, evidence, terms, counted, measures, [rate])
+predictive_parity = rate_check("predictive_parity")

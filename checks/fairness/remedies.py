@@ -18,12 +18,6 @@ from checks.registry import Scope, check
 TRIED: Final = tuple(i / 20 for i in range(1, 20, 2))
 """Shares of people who would get the favourable decision at the thresholds that are tried."""
 
-AS_ACCURATE = 0.01
-"""Share of right decisions that another threshold may lose and still be named."""
-
-AS_MANY = 0.05
-"""Where no labels are known: share by which more or fewer people may get the favourable decision."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tried:
@@ -52,7 +46,7 @@ def remedies(evidence: View, attribute: str, terms: Terms) -> Result:
     Args:
         evidence: scores, groups, labels and weights. All rows are used.
         attribute: the column that people are compared by.
-        terms: the fewest effective rows of a group that counts.
+        terms: the fewest effective rows of a group that counts, and how much another threshold may change.
 
     Returns:
         `difference_now` and `smallest_difference` (share, 0 to 1, smaller is closer together; without interval, for
@@ -78,7 +72,7 @@ def remedies(evidence: View, attribute: str, terms: Terms) -> Result:
     at = [min(int(np.searchsorted(reached, share)), len(order) - 1) for share in TRIED]
     cuts = sorted({float(scores.favoured[order[i]]) for i in at} | {scores.cut})
     tried = [_try(scores, cut) for cut in cuts]
-    best = min((t for t in tried if _comparable(t, now)), key=lambda t: t.difference)
+    best = min((t for t in tried if _comparable(t, now, terms)), key=lambda t: t.difference)
     rows = int(scores.large[scores.group].sum())
 
     def bare(name: str, value: float | None, unit: str, behind: int) -> Measure:
@@ -142,7 +136,7 @@ def _try(scores: Scores, cut: float) -> _Tried:
     )
 
 
-def _comparable(tried: _Tried, now: _Tried) -> bool:
+def _comparable(tried: _Tried, now: _Tried, terms: Terms) -> bool:
     if tried.accuracy is not None and now.accuracy is not None:
-        return tried.accuracy >= now.accuracy - AS_ACCURATE
-    return abs(tried.chosen - now.chosen) <= AS_MANY
+        return tried.accuracy >= now.accuracy - terms.as_accurate
+    return abs(tried.chosen - now.chosen) <= terms.as_many

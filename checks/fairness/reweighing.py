@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checks.counting import ABSENT, Cells
+from checks.counting import ABSENT, Cells, labels_for_some
 from checks.evidence import Need, View
 from checks.fairness._rates import CLASSES, COUNTED_ROUTES
 from checks.finding import GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result
@@ -65,6 +65,8 @@ def reweighing(evidence: View, attribute: str, terms: Terms) -> Result:
             name=name, value=value, low=value, high=value, rows=rows, unit="ratio", interval=exact, reason=few
         )
 
+    total = int(cells.rows.sum())
+    never_within = labels_for_some(data, total, total - rows, terms.few_unlabelled)
     compared = large.sum() >= 2 and len(shown) > 0
     return Measured(
         measures=(
@@ -81,7 +83,8 @@ def reweighing(evidence: View, attribute: str, terms: Terms) -> Result:
             )
             for i, name in enumerate(cells.names)
         ),
-        reason=Reason(code="of_these_data"),
+        reason=never_within or Reason(code="of_these_data"),
+        never_within=never_within,
     )
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from checks.counting import unit_codes
 from checks.declaration import Declaration, Output, Task
 from checks.evidence import Answers, View
 from checks.finding import GroupMeasures, Measure, NotGathered, Reason
 from checks.policy import Terms
 from checks.sealing import decide
-from checks.statistics import critical, wilson
+from checks.statistics import critical, rate_of_rows, wilson
 
 DEFINITION = "rows whose decision changed over rows asked again, each row counted once"
 
@@ -28,12 +29,21 @@ class Flips:
         row: (m,) positions in the data.
         before, after: (m,) class index.
         place: (m,) where each stands among the rows that the probe asked.
+        unit: (m,) the person or household of each; None where each row is one of its own.
     """
 
     row: Integers
     before: Integers
     after: Integers
     place: Integers
+    unit: Integers | None = None
+
+    def where(self, kept: NDArray[np.bool_] | Integers) -> Flips:
+        """Keep some rows, by a mask or by their positions here."""
+        unit = None if self.unit is None else self.unit[kept]
+        return Flips(
+            row=self.row[kept], before=self.before[kept], after=self.after[kept], place=self.place[kept], unit=unit
+        )
 
     @property
     def flipped(self) -> NDArray[np.bool_]:
@@ -63,7 +73,7 @@ def flips(evidence: View, again: Answers) -> Flips | NotGathered:
     """Hold the decisions about changed rows against the decisions about the same rows unchanged.
 
     Args:
-        evidence: shows decisions.
+        evidence: shows decisions, and may show units.
         again: with the fact `row`.
     """
     after = decisions_of(evidence.declaration, again.values)
@@ -74,26 +84,40 @@ def flips(evidence: View, again: Answers) -> Flips | NotGathered:
     known = np.flatnonzero((before >= 0) & (after >= 0))
     if not known.size:
         return NotGathered(reason=Reason(code="no_decisions"))
-    return Flips(row=row[known], before=before[known], after=after[known], place=known.astype(np.int64))
+    unit = unit_codes(evidence)
+    every = Flips(
+        row=row, before=before, after=after, place=np.arange(len(row)), unit=None if unit is None else unit[row]
+    )
+    return every.where(known)
 
 
-def share(name: str, hit: NDArray[np.bool_], terms: Terms, family: int = 1, definition: str = DEFINITION) -> Measure:
-    """Measure a share of rows with Wilson's interval.
+def share(
+    name: str,
+    hit: NDArray[np.bool_],
+    terms: Terms,
+    family: int = 1,
+    unit: Integers | None = None,
+    definition: str = DEFINITION,
+) -> Measure:
+    """Measure a share of rows with Wilson's interval, rows of one person or household counting together.
 
     Args:
         name: of the measure.
         hit: (m,) whether each row counts in.
         family: number of shares that are looked at together; the interval is Bonferroni's for so many.
+        unit: (m,) the person or household of each row; None where each row is one of its own.
         definition: of the measure.
     """
     m = len(hit)
     if m == 0:
         nothing = Reason(code="no_decisions")
         return Measure(name=name, value=None, rows=0, unit="share", definition=definition, reason=nothing)
-    rate = np.array([hit.mean()])
+    value, effective = rate_of_rows(hit, np.ones(m), unit)
+    assert value is not None
+    rate = np.array([value])
 
     def bounds(confidence: float) -> tuple[float, float]:
-        low, high = wilson(rate, np.array([float(m)]), critical(confidence))
+        low, high = wilson(rate, np.array([effective]), critical(confidence))
         return float(low[0]), float(high[0])
 
     low, high = bounds(1.0 - (1.0 - terms.confidence) / family)
@@ -124,13 +148,13 @@ def by_group(
     made = []
     for group in groups:
         inside = np.array([n == group for n in names])
-        hit = found.flipped[inside]
+        here = found.where(inside)
         made.append(
             GroupMeasures(
                 group={attribute: group},
-                rows=len(hit),
-                too_small=len(hit) < terms.minimum_rows,
-                measures=(share(name, hit, terms, family=len(groups)),),
+                rows=len(here.row),
+                too_small=len(here.row) < terms.minimum_rows,
+                measures=(share(name, here.flipped, terms, family=len(groups), unit=here.unit),),
             )
         )
     return made

@@ -44,8 +44,10 @@ def answered(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplic
     if fault is not None and fault.get("rows_answered") is not True:
         params: dict[str, Scalar] = {k: v for k, v in fault.items() if isinstance(v, str | int | float | bool)}
         # A fault's own params may hold text of the model's making: its length is not ours to trust.
-        params = {k[:40]: v[:200] if isinstance(v, str) else v for k, v in list(params.items())[:12]}
         code = str(fault.get("code"))
+        # The resolver's words are bounded where they come in; a reason takes that much room to be read.
+        most = 600 if code == "environment_failed" else 200
+        params = {k[:40]: v[:most] if isinstance(v, str) else v for k, v in list(params.items())[:12]}
         known = code if code in FAULTS else "unknown"
         reason = Reason(code=f"fault_{known}", params=params)
         return _measured(rows, rows, reason)
@@ -66,6 +68,7 @@ FAULTS = (
     "output_limit",
     "protocol",
     "load_failed",
+    "environment_failed",
     "not_finite",
     "wrong_shape",
     "undeclared_label",

@@ -9,12 +9,13 @@ from checks.evidence import Need, View, answers
 from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.registry import check
-from checks.robustness._flips import flips, share
+from checks.robustness._flips import by_group, flips, share
 
 
 @check(
     gives=("flipped",),
     needs=(Need.DECISIONS, Need.FEATURES, answers("missing")),
+    may_read=(Need.GROUPS, Need.UNITS),
     tasks=(Task.BINARY, Task.MULTICLASS),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
@@ -31,7 +32,8 @@ def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | Not
 
     Returns:
         `flipped` (share, 0 to 1; lower is better; Wilson's interval) over all rows, the inputs weighing about alike.
-        Per input `flip_rate`, its interval adjusted over the inputs.
+        Per input, and per group of people, `flip_rate`, its interval adjusted over the inputs, or over the groups of
+        the one attribute.
 
     Law:
         Art 15(4) asks for resilience to errors, faults and inconsistencies. It names no share of missing inputs that
@@ -49,17 +51,20 @@ def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | Not
     left_out = np.unique(column)
     groups = []
     for i in left_out:
-        hit = found.flipped[column == i]
+        here = found.where(column == i)
         groups.append(
             GroupMeasures(
                 group={"feature": names[int(i)]},
-                rows=len(hit),
-                too_small=len(hit) < terms.minimum_rows,
-                measures=(share("flip_rate", hit, terms, family=len(left_out)),),
+                rows=len(here.row),
+                too_small=len(here.row) < terms.minimum_rows,
+                measures=(share("flip_rate", here.flipped, terms, family=len(left_out), unit=here.unit),),
             )
         )
+    if evidence.holds(Need.GROUPS):
+        for attribute in evidence.groups.column_names:
+            groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
     return Measured(
-        measures=(share("flipped", found.flipped, terms),),
+        measures=(share("flipped", found.flipped, terms, unit=found.unit),),
         groups=tuple(groups),
         reason=Reason(code="left_out", params={"rows": len(found.row), "columns": len(left_out)}),
     )

@@ -14,7 +14,7 @@ from checks.robustness._flips import by_group, flips, share
 @check(
     gives=("flipped",),
     needs=(Need.DECISIONS, answers("nudged")),
-    may_read=(Need.GROUPS,),
+    may_read=(Need.GROUPS, Need.UNITS),
     tasks=(Task.BINARY, Task.MULTICLASS),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
@@ -50,7 +50,7 @@ def small_changes(evidence: View, terms: Terms) -> Measured | NotGathered | NotA
             groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
     moved: dict[str, Scalar] = {"rows": len(found.row), "columns": int(again.facts["moved"].sum()), "step": STEP}
     return Measured(
-        measures=(share("flipped", found.flipped, terms),),
+        measures=(share("flipped", found.flipped, terms, unit=found.unit),),
         groups=tuple(groups),
         reason=Reason(code="nudged_by", params=moved),
     )

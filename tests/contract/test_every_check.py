@@ -26,7 +26,7 @@ from checks.errors import EvidenceMissing, NeedNotDeclared
 from checks.evidence import Evidence, Need
 from checks.finding import Outcome, Reason, Rejudge, dumped
 from checks.judge import Judged, judge
-from checks.policy import load
+from checks.policy import Limit, load
 from checks.registry import FAMILIES, Check, Scope, catalogue
 from tests.make.evidence import by_predictions
 from tests.make.variety import MADE, make
@@ -307,6 +307,7 @@ def test_what_a_check_did_not_declare_it_cannot_read(check: Check) -> None:
         Need.MODEL_FAULT: lambda: view.model_fault,
         Need.CLAIMS: lambda: view.claims,
         Need.POPULATION: lambda: view.population,
+        Need.TRAINING: lambda: view.training,
     }
     undeclared = [need for need in readers if need not in declared]
     for need in undeclared:
@@ -321,7 +322,7 @@ def test_a_check_reads_every_fact_that_it_says_it_needs(check: Check) -> None:
     """A check that runs unchanged with one needed fact less does not need that fact."""
     for kind in ("model, two classes", "model, a number", "predictions"):
         evidence = make(kind)
-        attribute = {Scope.ATTRIBUTE: ("sex",), Scope.PAIR: ("sex × race",), Scope.SYSTEM: ()}[check.scope]
+        attribute = {Scope.ATTRIBUTE: ("sex",), Scope.CROSSING: ("sex × race",), Scope.SYSTEM: ()}[check.scope]
         for need in check.needs:
             if judge(check, evidence, POLICY)[0].finding.outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_GATHERED):
                 continue
@@ -335,7 +336,7 @@ def test_another_attribute_changes_nothing_of_the_first(check: Check) -> None:
     rng = np.random.default_rng(4)
     n = 400
     one = {"sex": rng.choice(["F", "M", "X"], n)}
-    if check.scope is Scope.PAIR:
+    if check.scope is Scope.CROSSING:
         one["region"] = rng.choice(["north", "south"], n)
     more = {**one, "race": rng.choice(list("abcdefgh"), n), "age": rng.choice(["<25", ">=25"], n)}
 
@@ -355,6 +356,72 @@ def test_another_attribute_changes_nothing_of_the_first(check: Check) -> None:
 
     for task in ("binary", "regression"):
         assert first(one, task) == first(more, task)
+
+
+LABELS = {Need.LABELS, Need.CELLS, Need.MOMENTS}
+"""Facts that a check can read labels from."""
+
+reads_labels = pytest.mark.parametrize(
+    "check", [c for c in catalogue() if LABELS & {*c.needs, *c.may_read}], ids=lambda c: c.code
+)
+UNLABELLED = ("fairness.selection_rate", "fairness.intersections", "fairness.protected_input")
+"""Checks that read counts and leave the labels in them alone."""
+
+
+@reads_labels
+@pytest.mark.parametrize("sampling", ["accepted_only", "flagged_only", "other"])
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_what_describes_some_people_only_is_never_within_its_limit(check: Check, sampling: str, task: str) -> None:
+    """Whatever limit is set, and however far the measure lies within it; but what does not hang on labels may be."""
+    numbers = task == "regression"
+
+    def found(among: str) -> list[Judged]:
+        rng = np.random.default_rng(4)
+        n = 400
+        label = rng.normal(0, 1, n) if numbers else rng.integers(0, 2, n)
+        decision = label + rng.normal(0, 0.1, n) if numbers else label
+        evidence = by_predictions(
+            groups={"sex": rng.choice(["F", "M"], n), "region": rng.choice(["north", "south"], n)},
+            decision=decision,
+            label=label,
+            score=None if numbers else np.clip(0.8 * decision + 0.1, 0, 1),
+            features={"x": rng.normal(0, 1, n)},
+            task=task,
+            favourable=None if numbers else "yes",
+            data={"sampling": among},
+            claims={"accuracy": 0.5, "mae": 9.0},
+        )
+        anything = Limit(at_least=-1e9, at_most=1e9, source="test", why="test")
+        limits = {f"{check.code}.{name}": anything for name in check.gives}
+        return list(judge(check, evidence, POLICY.model_copy(update={"limits": limits})))
+
+    for given, plain in zip(found(sampling), found("all"), strict=True):
+        if given.finding.outcome is Outcome.PASS:
+            # Then nothing of it hangs on labels: it is the same without any.
+            assert check.code in UNLABELLED or not _hangs_on_labels(check, plain), check.code
+        elif given.finding.outcome is Outcome.INCONCLUSIVE and plain.finding.outcome is Outcome.PASS:
+            assert given.finding.reason is not None
+            assert given.finding.reason.code == f"labels_{sampling}"
+
+
+def _hangs_on_labels(check: Check, given: Judged) -> bool:
+    """Tell whether a finding is another one where the labels are shuffled."""
+    rng = np.random.default_rng(4)
+    n = 400
+    label = rng.integers(0, 2, n)
+    groups = {"sex": rng.choice(["F", "M"], n), "region": rng.choice(["north", "south"], n)}
+    two = [
+        by_predictions(
+            groups=groups,
+            decision=label,
+            label=shown,
+            score=np.clip(0.8 * label + 0.1, 0, 1),
+            features={"x": np.linspace(0, 1, n)},
+        )
+        for shown in (label, rng.integers(0, 2, n))
+    ]
+    first, second = ([m.value for j in judge(check, e, POLICY) for m in j.finding.measures] for e in two)
+    return first != second
 
 
 # ---- what its source may not hold

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from sandbox.cell import formats
 from sandbox.cell.wire import Setup
@@ -39,8 +40,28 @@ def _agree(built: Built, answers: np.ndarray) -> None:
         np.testing.assert_allclose(answers, built.expected, rtol=1e-12, atol=1e-15)
 
 
+ELSEWHERE = {"catboost", "torch", "safetensors"}
+"""Formats that need packages which no cell of ours holds, or that are never run: `tests/sandbox/environments`."""
+
+
 def test_each_format_in_the_folder_is_built_here() -> None:
-    assert {name.partition("_")[0] for name in BUILDERS} == set(formats.names())
+    assert {name.partition("_")[0] for name in BUILDERS} | ELSEWHERE == set(formats.names())
+
+
+LADDER = {
+    "data_only": {"catboost", "lightgbm", "onnx", "safetensors", "skops", "xgboost"},
+    "can_execute_code": {"mlflow", "pickle", "torch"},
+}
+
+
+def test_every_format_stands_on_the_ladder_and_the_dossier_says_where() -> None:
+    found = {loading: {n for n in formats.names() if loading == formats.named(n).LOADING} for loading in LADDER}
+    assert found == LADDER
+    words = yaml.safe_load((ROOT / "model_cards/locale/en/checks/cybersecurity.yaml").read_text(encoding="utf-8"))
+    reasons = words["model_file"]["reasons"]
+    assert "holds data only" in reasons["scanned_data_only"]
+    assert "consented" in reasons["scanned_can_execute"]
+    assert "did not consent" in reasons["scanned_no_consent"]
 
 
 def test_a_model_is_recognised_scanned_and_answers_as_in_process(built: Built) -> None:
@@ -127,20 +148,20 @@ def test_the_cell_imports_nothing_but_the_standard_library_before_it_has_a_model
     assert done.stdout.strip() == "[]"
 
 
-def test_an_mlflow_folder_of_any_python_function_is_not_loaded(tmp_path: Path) -> None:
+def test_an_mlflow_folder_of_any_python_function_needs_consent_and_packages_of_its_own(tmp_path: Path) -> None:
     folder = tmp_path / "generic"
     folder.mkdir()
     (folder / "MLmodel").write_text(
         "flavors:\n  python_function:\n    loader_module: my_loader\n    python_model: python_model.pkl\n"
     )
     seen = formats.scan(folder, True)
-    assert "not_supported" in seen["notes"]
+    assert (seen["loading"], seen["notes"]) == ("can_execute_code", ["flavour_python_function", "any_function"])
     assert "loader_module:my_loader" in seen["suspicious"]
+    assert "consent_missing" in formats.scan(folder, False)["notes"]
     built = BUILDERS["skops_labels_by_place"](tmp_path)
     with pytest.raises(ModelFault) as raised, talk(_as(built, "mlflow", folder)):
         pass
-    assert raised.value.code == "load_failed"
-    assert raised.value.params["status"] == "not_supported"
+    assert (raised.value.code, raised.value.params["status"]) == ("load_failed", "code_not_allowed")
 
 
 def _as(built: Built, name: str, path: Path) -> Setup:

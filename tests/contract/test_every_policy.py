@@ -9,7 +9,7 @@ import yaml
 
 import checks
 from checks import resources
-from checks.policy import Policy, load
+from checks.policy import Policy, Terms, load
 from checks.registry import catalogue
 
 every_policy = pytest.mark.parametrize(
@@ -49,6 +49,14 @@ def test_a_policy_says_how_comparisons_are_adjusted_and_from_which_rows_somethin
     assert policy.terms.minimum_rows >= policy.terms.suppress_below
 
 
+@every_policy
+def test_every_number_of_the_terms_has_a_source_and_a_reason(policy: Policy) -> None:
+    assert set(policy.grounds) == set(Terms.model_fields)
+    for name, grounds in policy.grounds.items():
+        assert len(grounds.source.split()) >= 2, name
+        assert len(grounds.why.split()) >= 6, name
+
+
 def test_both_ratios_of_the_selection_rate_are_judged() -> None:
     limits = load("default").limits
     assert limits["fairness.selection_rate.ratio"].at_least == 0.8
@@ -64,5 +72,6 @@ def test_an_unknown_policy_is_refused_with_the_names_of_those_there_are() -> Non
 def test_what_a_policy_says_is_said_in_dutch_too(policy: Policy) -> None:
     words = Path(checks.__file__).parents[1] / "model_cards" / "locale" / "nl" / "policies.yaml"
     told = yaml.safe_load(words.read_text(encoding="utf-8"))
-    said = {text for limit in policy.limits.values() for text in (limit.source, limit.why)}
+    told_of = (*policy.limits.values(), *policy.grounds.values())
+    said = {text for given in told_of for text in (given.source, given.why)}
     assert said <= set(told)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -35,13 +37,15 @@ def a_table(rows: int = 120, *, label_seed: int = 0, one: bool = False) -> Table
         rows = 1
     drawn = np.random.default_rng(100 + label_seed)
     groups = pa.table({"region": pa.array([["north", "south"][i] for i in drawn.integers(0, 2, rows)])})
-    return Table(
+    made = Table(
         features=features,
         groups=groups.append_column("sex", features.column("sex").cast(pa.string())),
         label=codes(drawn.integers(0, 2, rows)),
         rows=rows,
         row_numbers=pa.chunked_array([pa.array(np.arange(rows))]),
     )
+    turned = replace(made, features=features.take(pa.array(np.arange(rows)[::-1])))
+    return replace(made, training=turned, holdout=turned)
 
 
 def declared() -> Declaration:
@@ -106,10 +110,15 @@ def test_one_row_or_none_is_no_fault(probe: Probe) -> None:
 
 @pytest.mark.parametrize("probe", PROBES, ids=lambda p: p.name)
 def test_every_value_asked_is_in_reach_of_the_data(probe: Probe) -> None:
-    """A question must not crash a model by a value that it could never meet: no new category, no new missing one."""
+    """A question must not crash a model by a value that it could never meet: no new category, no new missing one.
+
+    But where that is the question, another copy of the model is asked, whose fault takes no other answers with it.
+    """
     table = a_table()
     plan = planned(probe, table)
     assert plan is not None
+    if plan.fresh and probe.name == "never_seen":
+        return
     for name in table.features.column_names:
         asked, known = plan.rows.column(name), table.features.column(name)
         if known.null_count == 0:

@@ -80,15 +80,6 @@ def test_labels_of_some_people_only_are_told_and_never_within() -> None:
     assert found.reason.code == "labels_flagged_only"
 
 
-def test_several_rows_of_one_person_state_no_certainty() -> None:
-    evidence = right(0.9, 400, unit=np.repeat(np.arange(100), 4), score=np.linspace(0, 1, 400))
-    for check in ("overall", "scores", "majority_class"):
-        found = finding(f"accuracy.{check}", evidence)
-        uncertain = [m for m in found.measures if m.interval != "exact" and m.value is not None]
-        assert uncertain
-        assert all(m.low is None and m.high is None for m in uncertain)
-
-
 def test_missing_labels_and_answers_are_counted_apart() -> None:
     evidence = by_predictions(
         groups={"g": ["a"] * 100},

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from checks.ai_act import rules as law
-from checks.ai_act.answers import check_answers
-from checks.ai_act.classify import classify
+from checks.ai_act.answers import Profile, check_answers
+from checks.ai_act.classify import classify, next_questions
 from checks.ai_act.risk import Risk
 from tests.checks.ai_act.answered import declare, read_cases
 
@@ -73,6 +73,51 @@ def test_the_cases_reach_every_route_but_none_twice_by_name() -> None:
     reached = {r.rule for c in CASES for r in assess(c).routes}
     assert {r.id for r in law.load().routes} <= reached
     assert len({c["id"] for c in CASES}) == len(CASES)
+
+
+def own_cases() -> list[dict[str, Any]]:
+    """Leave out the agreed sample, which comes first in the file: its ids begin with `AC-`."""
+    return [c for c in CASES if not c["id"].startswith("AC-")]
+
+
+def test_at_least_sixty_further_cases_say_class_routes_overlays_and_key_duties() -> None:
+    whole = [c for c in own_cases() if {"class", "routes", "overlays", "duties"} <= set(c)]
+    assert len(whole) >= 60
+    assert len({c["class"] for c in whole}) >= 9
+    assert all(c["duties"] for c in whole if c["class"] not in ("out_of_scope", "not_ai_system"))
+
+
+def test_the_further_cases_are_spread_over_every_point_of_article_5_annex_i_and_annex_iii() -> None:
+    points = "1(a) 1(b) 1(c) 2 3(a) 3(b) 3(c) 3(d) 4(a) 4(b) 5(a) 5(b) 5(c) 5(d) 6(a) 6(b) 6(c) 6(d) 6(e)"
+    rest = "7(a) 7(b) 7(c) 7(d) 8(a) 8(b)"
+    practices = "(a) (b) (ba) (bb) (c)(i) (c)(ii) (d) (e) (f) (g) (h)"
+    listed = {f"AIA Annex III {p}" for p in (*points.split(), *rest.split())}
+    banned = {f"AIA 5(1){p}" for p in practices.split()}
+    # Each point is stated by a case as its heaviest class, not only passed on the way to another.
+    assert banned <= {r for c in own_cases() if c["class"] == "prohibited" for r in c.get("routes", ())}
+    assert listed <= {r for c in own_cases() if c["class"] == "high_risk_annex_iii" for r in c.get("routes", ())}
+    acts = [o for o in law.load().question("product_acts").options if (o.provision or "").startswith("AIA Annex I ")]
+    assert len(acts) == 20
+    for act in acts:
+        section = (act.provision or "").split()[3].lower()
+        assert any(
+            act.id in c["answers"]["product_acts"] and c["class"] == f"high_risk_annex_i_{section}" for c in own_cases()
+        ), act.provision
+
+
+@pytest.mark.parametrize("case", CASES, ids=[c["id"] for c in CASES])
+def test_the_path_of_a_case_is_what_was_asked_of_it_and_nothing_else(case: dict[str, Any]) -> None:
+    declaration = declare(case)
+    given: dict[str, Any] = {}
+    while asked := next_questions(given, Profile.of(declaration), law.load(), as_of=case["as_of"]):
+        given[asked[0]] = case["answers"].get(asked[0], "unknown")
+    stated = [(q, {a} if isinstance(a, str) else set(a)) for q, a in given.items()]
+    path = [(s.question, s.answer) for s in assess(case).path]
+    put = {q for q, _ in stated if q in case["answers"]}
+    assert put <= {q for q, _ in path}
+    if not any("unknown" in answer for _, answer in stated):
+        assert {q for q, _ in path} == put
+        assert all(answer in dict(stated)[question] for question, answer in path)
 
 
 @pytest.mark.real_data

@@ -52,7 +52,7 @@ def test_no_special_data_yet_a_column_on_health() -> None:
 
 
 def test_no_profiling_yet_inputs_about_money_of_persons() -> None:
-    listed = {"areas": ["credit"], "credit_use": ["persons"], "profiling": "no"}
+    listed = {"areas": ["credit"], "services_use": ["credit_persons"], "profiling": "no"}
     data = {"classes": ["yes", "no"], "columns": {"income": "feature", "debt": "label"}}
     declaration = _declared({**listed, "personal_data": "yes"}, "Credit for persons.", **data)
     found = contradictions(declaration, Observed(columns=("income", "debt", "colour")))

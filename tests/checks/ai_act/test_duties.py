@@ -71,7 +71,7 @@ def test_marking_of_an_older_generator_is_due_on_2_december_2026() -> None:
 
 
 def test_an_older_model_has_until_august_2027() -> None:
-    risk = _risk("G-model", gpai_placed="before_2025_08_02")
+    risk = _risk("G-model", gpai_kind=["before_2025_08_02"])
     assert _duty(risk, "AIA 53(1)(c)").applies_from == dt.date(2027, 8, 2)
 
 

@@ -154,7 +154,7 @@ def test_a_system_in_three_areas_with_three_practices_takes_at_most_forty_questi
     chosen = {
         "practices": ["emotion", "categorisation", "identification"],
         "areas": ["employment", "benefits", "law_enforcement"],
-        "identification_exception": "victims",
+        "identification_ground": "victims",
         "derogation": ["narrow_task"],
         "placed_when": "before_2026_08_02",
         "how_it_works": "generative",
@@ -172,8 +172,13 @@ def test_a_system_in_three_areas_with_three_practices_takes_at_most_forty_questi
 
 def test_a_stray_answer_to_a_question_that_is_not_asked_changes_nothing() -> None:
     case = case_named("AC-12")
-    stray = {**case["answers"], "emotion_setting": ["work_or_study"], "credit_use": ["persons"], "gpai_systemic": "yes"}
-    assert _classify(case, stray) == _classify(case, case["answers"])
+    stray = {
+        **case["answers"],
+        "emotion_setting": ["work_or_study"],
+        "services_use": ["credit_persons"],
+        "gpai_kind": ["systemic"],
+    }
+    assert _classify(case, {**case["answers"], **stray}) == _classify(case, case["answers"])
 
 
 def test_prohibited_is_found_whatever_lower_questions_say() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -10,6 +12,7 @@ from jsonschema import Draft202012Validator
 from checks.ai_act import rules as law
 from tests.checks.ai_act.reference_pages import PAGE, SCHEMA, law_page, provisions, schema_text
 
+AGREED = Path(__file__).parents[4] / "shared" / "law.md"
 HOW = "run `python -m tests.checks.ai_act.reference_pages`"
 
 SCOPE = "2(1) 2(2) 2(3) 2(4) 2(5) 2(6) 2(7) 2(8) 2(9) 2(10) 2(11) 2(12) 2(13) 3(1) 3(14) 3(39) 3(40) 3(45) 3(63)"
@@ -37,6 +40,50 @@ def test_every_provision_has_a_rule_that_speaks_of_it(provision: str) -> None:
     for spoken in provisions(law.load()):
         spoken_of |= {part.strip().removeprefix("AIA ") for part in spoken.split(",")}
     assert any(p == provision or p.startswith((f"{provision}(", f"{provision}-")) for p in spoken_of)
+
+
+def stated_provisions(text: str) -> set[str]:
+    """Read the provisions that parts A and B of the agreed facts give a row or a bold number of their own."""
+    part_a = text[text.index("# A. Classification logic") : text.index("# B. Obligations")]
+    part_b = text[text.index("# B. Obligations") : text.index("# C. Documentation")]
+    sections = dict(re.findall(r"(?ms)^## (A\d+)\.? (.*?)(?=^## |\Z)", part_a))
+    found = {m[1] for m in re.finditer(r"^\| (2\(\d+\)) ", sections["A1"], re.M)}
+    found |= {f"5(1){m[1]}" for m in re.finditer(r"^\| \**(\([a-z]{1,2}\))", sections["A3"], re.M)}
+    found |= {m[1] for m in re.finditer(r"\*\*(6\(1[abc]\))", sections["A4"])}
+    section_a, section_b = re.split(r"\*\*Annex I Section B\*\*", sections["A4"])
+    found |= {f"Annex I A {n}" for n in re.findall(r"[;*:~] (\d+) [a-zA-Z]", section_a.split("Section A**")[1])}
+    found |= {f"Annex I B {n}" for n in re.findall(r"(?:\): |; |\*\*)(\d+) [a-z]", section_b)}
+    found |= {f"Annex III {m[1]}" for m in re.finditer(r"^\| (\d\([a-e]\)|2) \|", sections["A5"], re.M)}
+    found |= {m[1] for m in re.finditer(r"^\| (50\(\d\))", sections["A7"], re.M)}
+    found |= {m[1] for m in re.finditer(r"\*\*(5[1-6]\(\d\)(?:\([a-d]\))?)\*\*", sections["A8"])}
+    found |= {m[1] for m in re.finditer(r"^\| P-\w+ \| (\d+\w*(?:\([a-z0-9]\))*)", part_b, re.M)}
+    return found - {"Annex I A 1"}  # deleted in 2026
+
+
+@pytest.mark.real_data
+def test_every_provision_of_the_agreed_facts_stands_in_the_table_with_its_rule() -> None:
+    if not AGREED.exists():
+        pytest.skip("the agreed facts on the law are not beside the checkout")
+    stated = stated_provisions(AGREED.read_text(encoding="utf-8"))
+    assert len(stated) >= 95, sorted(stated)
+    page = PAGE.read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("|")]
+    in_table = {p for line in rows for p in re.findall(r"AIA ([^|\]]+)", line)}
+    named = {part.strip().removeprefix("AIA ") for spoken in in_table for part in spoken.split(",")}
+
+    def has_a_row(provision: str) -> bool:
+        return any(p == provision or p.startswith((f"{provision}(", f"{provision}-", f"{provision} ")) for p in named)
+
+    assert [p for p in sorted(stated) if not has_a_row(p)] == []
+
+
+def test_every_rule_stands_in_the_table_with_its_provision_and_its_dates() -> None:
+    rows = [line for line in PAGE.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    for kind, rule in law.rule_ids(law.load()):
+        if kind not in ("questions", "definitions"):
+            row = next((r for r in rows if f"`{rule.id}`" in r and rule.provision.split(",")[0] in r), None)
+            assert row is not None, (kind, rule.id)
+            assert str(rule.applies_from or "-") in row, (kind, rule.id)
 
 
 def test_the_page_on_the_law_is_current() -> None:

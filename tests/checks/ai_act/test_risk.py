@@ -59,6 +59,6 @@ def test_a_classification_cannot_be_changed_afterwards() -> None:
 
 def test_the_path_names_each_answer_with_its_provision_and_how_far_it_was_checked() -> None:
     path = {(s.question, s.answer): s for s in classify(declare(case_named("AC-06b")), law.load(), as_of=TODAY).path}
-    assert path["benefits_use", "reclaim_signal"].confidence == "draft"
-    assert path["benefits_use", "reclaim_signal"].provision == "AIA Annex III 5(a)"
+    assert path["services_use", "reclaim_signal"].confidence == "draft"
+    assert path["services_use", "reclaim_signal"].provision == "AIA Annex III 5(a)"
     assert path["how_it_works", "learned"].confidence == "primary"

@@ -99,6 +99,28 @@ def test_what_only_looks_like_an_answer_is_not_called_found(item: str, state: st
     assert found_in(stored("evasive.en.md"))[item].state == state
 
 
+def test_half_a_dutch_document_is_told_item_by_item() -> None:
+    items = found_in(stored("half.nl.md"))
+    assert {name: items[name].state for name in ("1a", "2b", "1e", "2h", "5", "7", "9")} == {
+        "1a": "found",
+        "2b": "found",
+        "1e": "short",
+        "2h": "placeholder",
+        "5": "placeholder",
+        "7": "placeholder",
+        "9": "not_found",
+    }
+
+
+def test_what_only_looks_like_an_answer_in_dutch_is_not_called_found() -> None:
+    items = found_in(stored("evasive.nl.md"))
+    assert [name for name, item in items.items() if item.state == "found"] == []
+    assert {name: items[name].state for name in ("1a", "1e", "2b", "2e", "5", "9", "2h", "2g", "8", "7")} == {
+        **dict.fromkeys(("1a", "1e", "2b", "2e", "5", "9", "2h", "2g"), "placeholder"),
+        **dict.fromkeys(("8", "7"), "not_found"),
+    }
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -140,6 +162,37 @@ def test_an_item_can_be_found_by_keywords_without_its_heading() -> None:
     items = found_in(document(f"## How we work\n\n{text}\n"))
     assert items["2e"].state == "found"
     assert items["2e"].params["heading"] == "How we work"
+
+
+@pytest.mark.parametrize(
+    ("item", "text"),
+    [
+        (
+            "2d",
+            "## Where it learned from\n\nThe sets for training were taken from the archive of 2024: their origin, how "
+            "they were selected and labelled by four clerks, and which rows were cleaned away, stand in an "
+            "appendix with counts per month.",
+        ),
+        (
+            "5",
+            "## Wat er mis kan gaan\n\nVoor het beheersen van risico's houdt het team een lijst bij met elf gevaren; "
+            "elke maand bespreekt de leiding hoe het risicobeheersysteem werkte, wat er bijkwam en welke post "
+            "van de lijst af mag.",
+        ),
+    ],
+)
+def test_a_passage_in_other_words_is_found_by_its_likeness_to_the_item(item: str, text: str) -> None:
+    items = found_in(document(text))
+    assert items[item].state == "found"
+    assert [name for name, other in items.items() if other.state != "not_found"] == [item]
+
+
+def test_a_passage_on_something_else_is_like_no_item() -> None:
+    text = (
+        "## Lunch\n\nThe canteen opens at noon and closes at two; on Fridays there is soup, and visitors pay at the "
+        "door with a card or with the exact amount in coins."
+    )
+    assert {i.state for i in found_in(document(text)).values()} == {"not_found"}
 
 
 def test_headings_of_pdf_text_and_of_numbered_items_are_headings() -> None:

@@ -27,7 +27,7 @@ CREDIT = {
     "practices": ("none",),
     "product_acts": ("none",),
     "areas": ("credit",),
-    "credit_use": ("persons",),
+    "services_use": ("credit_persons",),
     "users": ("others",),
     "profiling": "yes",
     "interacts": "no",
@@ -38,7 +38,7 @@ CREDIT = {
     "persons_decision": "assists",
 }
 PUMPS = {**CREDIT, "areas": ("none",), "personal_data": "no", "persons_decision": "no", "open_source": "no"}
-MODEL = {**PUMPS, "how_it_works": "generative", "gpai": "yes", "gpai_systemic": "no", "gpai_open": "no"}
+MODEL = {**PUMPS, "how_it_works": "generative", "gpai": "yes", "gpai_kind": ("none",)}
 
 WRITTEN = {
     ("risk_management", "d", "en"): (
@@ -89,6 +89,14 @@ WRITTEN = {
     ("annex_xi", "2e", "en"): (
         "## Energy\n\nThe final run took 41 MWh at the wall, read from the meters of the hall; earlier trials were not "
         "metered and are estimated at twice that, from the hours that the cards were booked."
+    ),
+    ("annex_xi_systemic", "1", "en"): (
+        "## Evaluation results\n\nIn May the model was put to four open benchmark sets with their published scripts; "
+        "it answered 71 percent rightly, and fell to 40 on questions written after its data ended, which the sets hide."
+    ),
+    ("annex_xi_systemic", "2", "nl"): (
+        "## Red-teaming\n\nTwaalf externe testers kregen in juni drie weken de tijd. Zij haalden het model negen keer "
+        "over tot een bouwinstructie; na fijnafstemming lukte dat nog één keer, en die opening sloot een filter."
     ),
     ("annex_xii", "1g", "en"): (
         "## Inputs and outputs\n\nText in and text out in UTF-8, at most 32,000 tokens in all; longer requests are "
@@ -162,19 +170,42 @@ def test_what_the_answers_exclude_is_not_looked_for() -> None:
     assert {p for p in OF_DUTIES if of_pumps[p] is Outcome.NOT_APPLICABLE} == set(OF_DUTIES)
     of_credit = outcomes(CREDIT, document("Text."))
     excluded = {p for p in OF_DUTIES if of_credit[p] is Outcome.NOT_APPLICABLE}
-    assert excluded == {"annex_xi", "annex_xii", "annex_iii_derogation"}
+    assert excluded == {"annex_xi", "annex_xi_systemic", "annex_xii", "annex_iii_derogation"}
     of_model = outcomes(MODEL, document("Text."))
     assert {p for p in OF_DUTIES if of_model[p] is not Outcome.NOT_APPLICABLE} == {"annex_xi", "annex_xii"}
 
 
 def test_what_the_answers_leave_open_is_looked_for() -> None:
     assert all(why_not_asked(stated({}), part) is None for part in OF_DUTIES)
-    without_use = {k: v for k, v in CREDIT.items() if k not in ("areas", "credit_use")}
+    without_use = {k: v for k, v in CREDIT.items() if k not in ("areas", "services_use")}
     assert why_not_asked(stated(without_use), "risk_management") is None
 
 
+def test_only_a_model_with_systemic_risk_owes_section_2_of_annex_xi() -> None:
+    assert why_not_asked(stated(MODEL), "annex_xi_systemic") is not None
+    assert why_not_asked(stated({**MODEL, "gpai_kind": ("systemic",)}), "annex_xi_systemic") is None
+    assert why_not_asked(stated({**MODEL, "gpai_kind": ("unknown",)}), "annex_xi_systemic") is None
+
+
+def test_what_is_looked_for_follows_the_version_of_the_law_that_is_judged_by() -> None:
+    radio = {
+        **PUMPS,
+        "product_acts": ("radio_equipment",),
+        "product_part": "safety_function",
+        "product_assessment": "other_risks_only",
+    }
+    evidence = Evidence(declaration=stated(radio), submission_digest="00", documents=(document("Text."),))
+    check = next(c for c in catalogue() if c.code == "documentation.risk_management")
+    before, now = (
+        judge(check, evidence, policy.load("default"), rules_version=version)[0].finding.outcome
+        for version in ("32024R1689.1", None)
+    )
+    assert before is not Outcome.NOT_APPLICABLE, "in 2024 an assessment for any risk led to high risk"
+    assert now is Outcome.NOT_APPLICABLE, "since 2026 one for other risks than health and safety does not"
+
+
 def test_an_open_model_owes_no_annex_xi() -> None:
-    reason = why_not_asked(stated({**MODEL, "gpai_open": "yes"}), "annex_xi")
+    reason = why_not_asked(stated({**MODEL, "gpai_kind": ("open",)}), "annex_xi")
     assert reason is not None
     assert reason.params == {"provision": "AIA 53(1)(a)"}
 
@@ -213,6 +244,31 @@ def test_a_lawful_basis_is_asked_only_where_there_may_be_persons() -> None:
     assert "lawful_basis" not in of_sheet({"personal_data": "no"})
     assert "lawful_basis" not in of_sheet({}, {"personal_data": "no"})
     assert of_sheet({"personal_data": "yes"})["lawful_basis"].state == "not_found"
+
+
+def test_the_training_data_have_a_data_sheet_of_their_own() -> None:
+    items = of_sheet(
+        {
+            "origin": "own records of requests",
+            "training": {"origin": "bought from a broker in May", "period": "t.b.d.", "known_gaps": "none below 18"},
+        }
+    )
+    assert list(items) == [*FIELDS, *(f"training_{name}" for name in FIELDS)]
+    assert items["training_origin"].params["passage"] == "bought from a broker in May"
+    assert items["training_period"].state == "placeholder"
+    assert items["training_known_gaps"].state == "found"
+    assert items["training_licence"].state == "not_found"
+
+
+def test_training_data_without_a_sheet_are_missed_field_by_field() -> None:
+    base = declaration()
+    assert base.data is not None
+    data = base.data.model_copy(update={"training": "train.parquet"})
+    result = datasheet.run(
+        Evidence(declaration=base.model_copy(update={"data": data}), submission_digest="00").only([]), TERMS
+    )
+    assert isinstance(result, Measured)
+    assert {i.state for i in result.items if "training_" in i.id} == {"not_found"}
 
 
 def test_without_data_there_is_no_data_sheet() -> None:

@@ -74,19 +74,71 @@ def test_the_policy_says_how_many_pairs_are_compared_and_one_attribute_makes_non
     rng = np.random.default_rng(1)
     groups = {name: rng.choice(["x", "y"], 200) for name in ("a", "b", "c")}
     evidence = by_predictions(groups=groups, decision=rng.integers(0, 2, 200))
-    assert [f.attribute for f in all_of("fairness.intersections", evidence)] == ["a × b", "a × c", "b × c"]
+    named = ["a × b", "a × c", "b × c", "a × b × c"]
+    assert [f.attribute for f in all_of("fairness.intersections", evidence)] == named
     check = next(c for c in catalogue() if c.code == "fairness.intersections")
-    two = POLICY.model_copy(update={"terms": POLICY.terms.model_copy(update={"pairs": 2})})
+    two = POLICY.model_copy(update={"terms": POLICY.terms.model_copy(update={"pairs": 2, "triples": 0})})
     assert [j.finding.attribute for j in judge(check, evidence, two)] == ["a × b", "a × c"]
     alone = by_predictions(groups={"a": groups["a"]}, decision=[0, 1] * 100)
     (none,) = all_of("fairness.intersections", alone)
     assert none.outcome is Outcome.NOT_APPLICABLE
 
 
+def test_a_gap_that_three_attributes_show_only_together_is_seen() -> None:
+    rng = np.random.default_rng(5)
+    n = 6000
+    groups = {name: rng.choice(["x", "y"], n) for name in ("a", "b", "c")}
+    odd = sum((groups[name] == "x").astype(int) for name in groups) % 2
+    decision = (rng.random(n) < np.where(odd, 0.7, 0.3)).astype(int)
+    evidence = by_predictions(groups=groups, decision=decision)
+    found = {f.attribute: f for f in all_of("fairness.intersections", evidence)}
+    for pair in ("a × b", "a × c", "b × c"):
+        gap = found[pair].measure("difference")
+        assert gap is not None
+        assert gap.value is not None
+        assert gap.value < 0.1
+    three = found["a × b × c"]
+    frame = MetricFrame(metrics=selection_rate, y_true=decision, y_pred=decision, sensitive_features=groups)
+    together = three.measure("difference")
+    assert together is not None
+    assert together.value == pytest.approx(frame.difference())
+    assert together.low is not None
+    assert together.low > 0.25
+    assert len(three.groups) == 8
+    for group in three.groups:
+        rate = next(m for m in group.measures if m.name == "selection_rate")
+        assert rate.value == pytest.approx(frame.by_group[tuple(group.group[name] for name in groups)])
+
+
+def test_a_further_attribute_adds_crossings_at_the_end_of_each_kind_and_takes_none_away() -> None:
+    from tests.make.evidence import declare
+
+    few, more = (declare(groups=names).data for names in (("a", "b", "c"), ("a", "b", "c", "d")))
+    assert few is not None
+    assert more is not None
+    for size, number in ((2, 3), (3, 1)):
+        assert list(more.crossings(size))[:number] == list(few.crossings(size))
+    assert more.crossing("c × a × d") == ("c", "a", "d")
+    assert more.crossing("a × z") is None
+    assert more.crossing("a") is None
+
+
+def test_a_crossing_of_more_groups_than_can_say_anything_is_not_counted() -> None:
+    rng = np.random.default_rng(6)
+    n = 9000
+    groups = {"a": rng.integers(0, 15, n).astype(str), "b": rng.integers(0, 15, n).astype(str)}
+    groups["c"] = rng.integers(0, 15, n).astype(str)
+    evidence = by_predictions(groups=groups, decision=rng.integers(0, 2, n))
+    assert {"a × b", "a × c", "b × c"} <= set(evidence.cells)
+    assert "a × b × c" not in evidence.cells
+    assert len(all_of("fairness.intersections", evidence)) == 3
+
+
 def test_names_that_hold_the_sign_between_two_names_do_not_fall_together() -> None:
     first, second = crossed("a × b", "c"), crossed("a", "b × c")
     assert first != second
     assert apart(crossed(None, "x")) == (None, "x")
+    assert apart(crossed("a", None, "x")) == ("a", None, "x")
 
 
 def test_the_gap_to_everyone_is_fairlearns_and_its_interval_is_narrower_than_that_between_groups() -> None:

@@ -188,7 +188,7 @@ def test_a_model_that_leans_on_an_input_flips_when_it_is_missing() -> None:
     assert flipped is not None
     # Only rows that had a value are asked without it, and then every decision flips.
     assert flipped.value == 1.0
-    assert [g.group for g in finding.groups] == [{"feature": "pay"}]
+    assert [g.group for g in finding.groups] == [{"feature": "pay"}, {"sex": "f"}, {"sex": "m"}]
     assert found("missing_inputs", asked(steady)).measures[0].value == 0.0
 
 
