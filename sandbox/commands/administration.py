@@ -98,6 +98,35 @@ def set_password(login: str, password_stdin: bool) -> None:
         database.close()
 
 
+@admin.command("set-budget")
+@click.argument("organisation")
+@click.option("--cells", type=click.IntRange(0), help="Submissions waiting or running at once; 0 for no limit.")
+@click.option("--cpu-seconds", type=click.IntRange(0), help="Processor time of cells in a calendar month.")
+@click.option("--builds", type=click.IntRange(0), help="Models with packages of their own in a calendar month.")
+@click.option("--bytes", "stored", type=click.IntRange(0), help="Bytes of uploads stored.")
+def set_budget(
+    organisation: str, cells: int | None, cpu_seconds: int | None, builds: int | None, stored: int | None
+) -> None:
+    """Set what ORGANISATION may use; what is not given goes back to what everybody has."""
+    from sandbox.records.database import Database, migrate
+    from sandbox.review import budgets, people
+    from sandbox.settings import Settings
+
+    settings = Settings.from_environment()
+    migrate(settings)
+    database = Database(settings)
+    try:
+        found = people.organisation_of(database, organisation)
+        if found is None:
+            raise click.UsageError(f"there is no organisation {organisation}")
+        given = {"cells": cells, "cpu_seconds": cpu_seconds, "builds": builds, "bytes": stored}
+        budgets.set_budget(database, found, actor="operator", **given)
+        for part in budgets.of(database, settings, found):
+            say(f"{part.name:<12} {part.used} used of {part.most or 'no limit'}")
+    finally:
+        database.close()
+
+
 @admin.group("audit")
 def audit_log() -> None:
     """Look after the audit log."""

@@ -35,6 +35,12 @@ from sandbox.commands.speaking import (
 @policy_option
 @as_of_option
 @click.option("--seed", type=click.IntRange(min=0), default=None, help="Repeat a run: the seed its dossier names.")
+@click.option(
+    "--holdout",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="For a reviewer: a table with inputs and label that the submitter never saw; asked among the other rows.",
+)
 @lang_option
 @click.option(
     "--fail-on",
@@ -51,6 +57,7 @@ def assess(
     policy: str | None,
     as_of: dt.date | None,
     seed: int | None,
+    holdout: Path | None,
     languages: tuple[str, ...],
     fail_on: tuple[str, ...] | None,
     as_json: bool,
@@ -68,6 +75,7 @@ def assess(
             policy=policy,
             as_of=as_of,
             seed=seed,
+            holdout=holdout,
             languages=languages,
             progress=progress,
         )

@@ -15,6 +15,7 @@ from sandbox.commands.speaking import (
     LANGUAGES,
     OK,
     Day,
+    ended_by_interrupt,
     say,
     told_plainly,
 )
@@ -24,13 +25,21 @@ from sandbox.commands.speaking import (
 @click.argument("dossier", type=click.Path(path_type=Path))
 @click.option("--key-list", type=click.Path(path_type=Path), default=None, help="Public keys, from elsewhere.")
 @click.option("--expect-digest", default=None, help="SHA-256 of dossier.json or of SHA256SUMS, from elsewhere.")
+@click.option(
+    "--timestamp-roots",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="Certificates (PEM), from elsewhere, that time stamps must be under.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, and nothing else there.")
-def verify(dossier: Path, key_list: Path | None, expect_digest: str | None, as_json: bool) -> None:
+def verify(
+    dossier: Path, key_list: Path | None, expect_digest: str | None, timestamp_roots: Path | None, as_json: bool
+) -> None:
     """Check offline that DOSSIER (its folder or zip) is unchanged; ends with 1 and names each file that is not."""
     from sandbox.verifying import verify as check
 
     with told_plainly(as_json=as_json):
-        found = check(dossier, key_list=key_list, expected_digest=expect_digest)
+        found = check(dossier, key_list=key_list, expected_digest=expect_digest, timestamp_roots=timestamp_roots)
     if as_json:
         click.echo(json.dumps(found.as_object()))
     else:
@@ -38,42 +47,60 @@ def verify(dossier: Path, key_list: Path | None, expect_digest: str | None, as_j
     sys.exit(OK if found.unchanged else BEYOND)
 
 
+KEY_HELP = "File of the private key, or pkcs11:... in a token, or unix:SOCKET of a signing process"
+
+
 @click.command()
 @click.argument("dossier", type=click.Path(path_type=Path))
+@click.option("--key", default="", help=f"{KEY_HELP}; else what AIACT_SANDBOX_SIGNING_KEY holds.")
 @click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="File of the private key; without it, the PEM text in AIACT_SANDBOX_SIGNING_KEY.",
+    "--timestamp", "authority", default="", help="Address of an authority (RFC 3161) that stamps it with the time."
 )
-def sign(dossier: Path, key: Path | None) -> None:
+def sign(dossier: Path, key: str, authority: str) -> None:
     """Sign DOSSIER (its folder or zip), or countersign it where it is signed already."""
-    from sandbox import signing
+    from sandbox import signing, timestamps
+    from sandbox.keys.held import open_signer
+    from sandbox.keys.listed import key_id
 
     with told_plainly():
-        signer = signing.load_key(key)
-        name = signing.sign(dossier, signer)
-    say(f"{name}: signed by key {signing.key_id(signer.public)}")
+        signer = open_signer(key)
+        name = signing.sign(dossier, signer, stamp=timestamps.by(authority) if authority else None)
+    say(f"{name}: signed by key {key_id(signer.public)}")
+    if authority:
+        say(f"{timestamps.name_for(name)}: stamped by {authority}")
     say("A signature shows who signed these files, not that the figures are right or that the system complies.")
 
 
+@click.command()
+@click.option("--listen", type=click.Path(path_type=Path), required=True, help="Path of the socket to make.")
+@click.option("--key", default="", help=f"{KEY_HELP.rpartition(', or')[0]}; else what AIACT_SANDBOX_SIGNING_KEY holds.")
+def signer(listen: Path, key: str) -> None:
+    """Hold a key in a process of its own and sign statements about digests for whoever can open the socket."""
+    import logging
+
+    from sandbox.keys.held import open_signer
+    from sandbox.keys.process import serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    with told_plainly(), ended_by_interrupt():
+        serve(open_signer(key), listen)
+
+
 @click.command("new-key")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="New file for the private key.")
+@click.option("--out", required=True, help="New file for the private key; or pkcs11:... to make it in a token.")
 @click.option("--name", required=True, help="Whose key it is, for readers of the key list.")
 @click.option(
     "--key-list", type=click.Path(path_type=Path), required=True, help="JSON list that the public key is added to."
 )
 @click.option("--valid-from", type=Day(), default=None, help="First day it signs on; today where not given.")
 @click.option("--valid-until", type=Day(), default=None, help="Last day it signs on.")
-def new_key(out: Path, name: str, key_list: Path, valid_from: dt.date | None, valid_until: dt.date | None) -> None:
+def new_key(out: str, name: str, key_list: Path, valid_from: dt.date | None, valid_until: dt.date | None) -> None:
     """Make an Ed25519 key that dossiers are signed with, and add its public half to a key list."""
-    from sandbox import signing
+    from sandbox.keys.held import new_key as make
 
     with told_plainly():
         today = dt.datetime.now(dt.UTC).date()
-        made = signing.new_key(
-            out, name=name, key_list=key_list, valid_from=valid_from or today, valid_until=valid_until
-        )
+        made = make(out, name=name, key_list=key_list, valid_from=valid_from or today, valid_until=valid_until)
     say(f"Private key, to be kept from others: {out}")
     say(f"Public key {made.id} was added to {key_list}; publish that list elsewhere than your dossiers.")
 

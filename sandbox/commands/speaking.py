@@ -64,7 +64,7 @@ class Day(click.ParamType[dt.date]):
 
 isolation_option = click.option(
     "--isolation",
-    type=click.Choice(["auto", "docker", "bubblewrap"]),
+    type=click.Choice(["auto", "docker", "bubblewrap", "podman"]),
     default=None,
     help="The wall around the model; auto takes docker where it is ready, else bubblewrap.",
 )

@@ -1,4 +1,4 @@
-"""Keep people, organisations, sessions and tokens; passwords as salted scrypt hashes, every secret as its digest.
+"""Keep people, organisations, sessions and tokens; passwords as salted argon2id hashes, every secret as its digest.
 
 Assumes of its caller: a password or token arrives over a connection that others cannot read, and is logged nowhere.
 """
@@ -13,18 +13,24 @@ import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from sqlalchemy import delete, select
-from werkzeug.security import check_password_hash, generate_password_hash
+from sqlalchemy import delete, func, select, update
+from werkzeug.security import check_password_hash
 
 from sandbox.records import audit
 from sandbox.records.database import Database, Session
 from sandbox.records.tables import ApiToken, FailedSignIn, Membership, Organisation, Person, SignedIn, new_id, now
 from sandbox.review.permissions import SCOPES, Permission, Role, allowed
 
-HASH: Final = "scrypt:32768:8:3"
-"""Cost of a password hash: 32 MiB and most of a second of one core for each try."""
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+HASH: Final = "argon2id:3:65536:1"
+"""Cost of a password hash: passes, KiB of memory, lanes; 64 MiB and part of a second of one core for each try."""
+
+OLD_HASH: Final = "scrypt:"
+"""What hashes began with before; each is replaced when its person next signs in."""
 
 MOST_AT_ONCE: Final = threading.BoundedSemaphore(2)
 """Hashes worked out at once: trying many passwords together must not take the machine from everybody else."""
@@ -41,9 +47,13 @@ IDLE: Final = dt.timedelta(hours=2)
 LONGEST_SESSION: Final = dt.timedelta(hours=12)
 LONGEST_TOKEN_DAYS: Final = 365
 TOKEN_PREFIX: Final = "aiact_"  # noqa: S105  # what a token begins with, so that scanners for leaked keys know it
+ORGANISATIONS_EACH: Final = 1
+"""Organisations that one person may register themselves."""
+
+MAIL: Final = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 LOGIN: Final = re.compile(r"[a-z0-9][a-z0-9.@_+-]{1,99}")
 
-Wrong = Literal["login", "name", "short", "long", "same_as_login", "role", "organisation", "exists"]
+Wrong = Literal["login", "name", "short", "long", "same_as_login", "role", "organisation", "exists", "mail", "many"]
 
 
 class Unfit(ValueError):
@@ -64,6 +74,7 @@ class Identity:
         may: permissions by organisation id.
         names: names of those organisations by id.
         must_change: the password has to be replaced before anything else.
+        has_password: they can sign in here, and not elsewhere alone.
     """
 
     person_id: str | None
@@ -72,6 +83,7 @@ class Identity:
     may: Mapping[str, frozenset[Permission]]
     names: Mapping[str, str]
     must_change: bool = False
+    has_password: bool = True
 
     @property
     def is_alone(self) -> bool:
@@ -126,13 +138,36 @@ def _hashed(password: str, login: str) -> str:
         raise Unfit("long", f"a password has at most {LONGEST_PASSWORD} characters")
     if password.lower() == login:
         raise Unfit("same_as_login", "a password is not the name that one signs in with")
+    return _hash(password)
+
+
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher
+
+    _, passes, memory, lanes = HASH.split(":")
+    return PasswordHasher(time_cost=int(passes), memory_cost=int(memory), parallelism=int(lanes))
+
+
+def _hash(password: str) -> str:
     with MOST_AT_ONCE:
-        return generate_password_hash(password, HASH)
+        return _hasher().hash(password)
 
 
 def _fits(hashed: str, password: str) -> bool:
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    password = password[:LONGEST_PASSWORD]
     with MOST_AT_ONCE:
-        return check_password_hash(hashed, password[:LONGEST_PASSWORD])
+        if hashed.startswith(OLD_HASH):
+            return check_password_hash(hashed, password)
+        try:
+            return _hasher().verify(hashed, password)
+        except (InvalidHashError, VerificationError):
+            return False
+
+
+def _is_dated(hashed: str) -> bool:
+    return hashed.startswith(OLD_HASH) or _hasher().check_needs_rehash(hashed)
 
 
 def create_person(
@@ -218,6 +253,12 @@ def person_of(database: Database, login: str) -> str | None:
         return session.scalar(select(Person.id).where(Person.login == login.strip().lower()))
 
 
+def organisation_of(database: Database, name: str) -> str | None:
+    """Find an organisation by its name."""
+    with database.reading() as session:
+        return session.scalar(select(Organisation.id).where(Organisation.name == name.strip()))
+
+
 def members(database: Database, organisation_id: str) -> Sequence[Member]:
     """List the people of an organisation by name."""
     with database.reading() as session:
@@ -242,7 +283,7 @@ def members(database: Database, organisation_id: str) -> Sequence[Member]:
 @cache
 def _nobody() -> str:
     """Give a hash to compare with when nobody has the name: whether one has it must not show in the time it takes."""
-    return generate_password_hash(secrets.token_hex(16), HASH)
+    return _hash(secrets.token_hex(16))
 
 
 def sign_in(database: Database, *, login: str, password: str) -> str | None:
@@ -260,15 +301,115 @@ def sign_in(database: Database, *, login: str, password: str) -> str | None:
     # Before the slow comparison, so that a locked name costs nothing.
     if failed is not None and failed.times >= FAILURES and now() - failed.last < LOCKED:
         return None
-    fits = _fits(person.password if person else _nobody(), password)
+    # Who signs in elsewhere alone has no password: that must not show in the time it takes either.
+    kept = person.password if person else ""
+    fits = _fits(kept or _nobody(), password) and bool(kept)
+    renewed = _hash(password[:LONGEST_PASSWORD]) if fits and _is_dated(kept) else None
     with database.writing() as session:
         if person is None or not fits:
             _count_failure(session, key, person)
             return None
         session.execute(delete(FailedSignIn).where(FailedSignIn.digest == key))
+        if renewed is not None:
+            # Only the hash that was compared with: a password that was changed meanwhile stays.
+            same = (Person.id == person.id, Person.password == kept)
+            session.execute(update(Person).where(*same).values(password=renewed))
         secret = _begin(session, person.id)
         audit.record(session, actor=f"person:{login}", action="person.signed_in", subject=person.id)
         return secret
+
+
+def sign_in_elsewhere(database: Database, *, issuer: str, subject: str, name: str, mail: str) -> str:
+    """Begin a session for somebody whom a provider vouches for; the first time it makes a person without any role.
+
+    Args:
+        issuer, subject: who they are there; nothing else links them to a person here, no name and no address.
+        name: as shown.
+        mail: an address that the provider has checked; empty for none.
+
+    Returns:
+        The secret of the new session, for the browser alone.
+    """
+    with database.writing() as session:
+        person = session.scalar(select(Person).where(Person.issuer == issuer, Person.subject == subject))
+        if person is None:
+            login = "sso-" + digest(f"{issuer}\n{subject}")[:20]
+            person = Person(
+                id=new_id(),
+                login=login,
+                name=name.strip()[:200] or login,
+                password="",
+                made=now(),
+                issuer=issuer,
+                subject=subject,
+                mail=mail if is_mail(mail) else "",
+            )
+            session.add(person)
+            session.flush()
+            audit.record(session, actor=f"person:{login}", action="person.made", subject=person.id)
+        secret = _begin(session, person.id)
+        audit.record(session, actor=f"person:{person.login}", action="person.signed_in", subject=person.id)
+        return secret
+
+
+def is_mail(address: str) -> bool:
+    """Tell whether mail can be sent to an address; a line break or a second address is none."""
+    return len(address) <= 254 and MAIL.fullmatch(address) is not None
+
+
+def set_contact(database: Database, identity: Identity, *, mail: str, language: str) -> None:
+    """Set where mail for somebody goes, and its language.
+
+    Args:
+        mail: empty for none.
+
+    Raises:
+        Unfit: it is no address.
+    """
+    mail = mail.strip()
+    if mail and not is_mail(mail):
+        raise Unfit("mail", "that is no address for mail")
+    with database.writing() as session:
+        values = {"mail": mail, "language": language}
+        session.execute(update(Person).where(Person.id == identity.person_id).values(**values))
+        audit.record(session, actor=identity.actor, action="person.contact", subject=str(identity.person_id))
+
+
+def contact_of(database: Database, person_id: str) -> tuple[str, str]:
+    """Give where mail for a person goes (empty for nowhere), and in which language."""
+    with database.reading() as session:
+        person = session.get_one(Person, person_id)
+        return person.mail, person.language
+
+
+def register_organisation(database: Database, *, person_id: str, name: str) -> str:
+    """Make an organisation whose owner is the person who registers it.
+
+    Assumes of its caller: the operator allows it.
+
+    Returns:
+        Its id.
+
+    Raises:
+        Unfit: the name cannot be used, or the person registered as many as they may.
+    """
+    name = name.strip()[:200]
+    if not name:
+        raise Unfit("organisation", "an organisation has a name")
+    with database.writing() as session:
+        mine = select(func.count()).select_from(Organisation).where(Organisation.registered_by == person_id)
+        if (session.scalar(mine) or 0) >= ORGANISATIONS_EACH:
+            raise Unfit("many", f"one person registers {ORGANISATIONS_EACH} organisation")
+        # Two of one name would let one pass for the other before a reviewer.
+        if session.scalar(select(Organisation.id).where(func.lower(Organisation.name) == name.lower())) is not None:
+            raise Unfit("organisation", "this name cannot be used")
+        made = Organisation(id=new_id(), name=name, made=now(), registered_by=person_id)
+        session.add(made)
+        session.flush()
+        session.add(Membership(person=person_id, organisation=made.id, role=Role.OWNER.value))
+        actor = f"person:{session.get_one(Person, person_id).login}"
+        audit.record(session, actor=actor, action="organisation.registered", subject=made.id)
+        return made.id
 
 
 def _count_failure(session: Session, key: str, person: Person | None) -> None:
@@ -335,6 +476,7 @@ def _identity(
         may=may,
         names={row.organisation: row.name for row in rows},
         must_change=person.must_change,
+        has_password=bool(person.password),
     )
 
 

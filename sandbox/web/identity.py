@@ -11,7 +11,7 @@ from flask import Flask, abort, current_app, g, redirect, request, session, url_
 from werkzeug.wrappers import Response
 
 from sandbox.errors import NotAllowed
-from sandbox.records import audit, queue
+from sandbox.records import audit, drafts, queue
 from sandbox.records.tables import Submission
 from sandbox.review import people
 from sandbox.review.people import ALONE, Identity
@@ -23,16 +23,23 @@ API = "api"
 WITHOUT_NEW_PASSWORD = ("static", "accounts.account", "accounts.change_password", "accounts.sign_out")
 """What somebody reaches whose password must first be replaced."""
 
-ACCOUNTS = ("off", "local")
+ACCOUNTS = ("off", "local", "oidc", "local+oidc")
+LIMITS = {
+    "sign_in": (30, 300.0),
+    "token": (60, 300.0),
+    "submit": (120, 3600.0),
+    "questions": (120, 300.0),
+    "register": (10, 3600.0),
+    "webhook": (20, 300.0),
+}
+"""How often one address may do what, in how many seconds."""
 
 
 def guard_in(app: Flask) -> None:
     """Ask the table of permissions before every request to an application."""
+    database = app.extensions["aiact_sandbox"].database
     app.extensions["aiact_sandbox_limits"] = {
-        "sign_in": Limit(30, 300.0),
-        "token": Limit(60, 300.0),
-        "submit": Limit(120, 3600.0),
-        "questions": Limit(120, 300.0),
+        name: Limit(database, name, times, seconds) for name, (times, seconds) in LIMITS.items()
     }
     app.before_request(_guard)
 
@@ -157,6 +164,11 @@ def _require(who: Identity, permission: Permission) -> None:
             raise NotAllowed("there is no such submission")
         g.submission = found
         organisation = found.organisation
+    elif "draft_id" in values:
+        draft = drafts.find(_service().database, values["draft_id"])
+        if draft is None or not who.holds(Permission.READ, draft.organisation):
+            raise NotAllowed("there is no such draft")
+        organisation = draft.organisation
     elif "organisation_id" in values:
         organisation = values["organisation_id"]
         if not who.is_alone and organisation not in who.may:

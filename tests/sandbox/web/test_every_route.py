@@ -6,7 +6,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
@@ -15,13 +15,15 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from sandbox.app import create_app
+from sandbox.drafting import writing
 from sandbox.engine import run
-from sandbox.records import queue, uploads
+from sandbox.records import drafts, queue, uploads
 from sandbox.records.database import Database, migrate
 from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import ROLES, ROUTES, SCOPES, Access, Permission, Role, allowed
 from sandbox.settings import Settings
+from sandbox.web import mlflow_pages
 
 PASSWORD = "four words that differ"  # of people who exist in a test
 STRANGER, ELSEWHERE = "stranger", "owner of another organisation"
@@ -37,20 +39,40 @@ class World:
     settings: Settings
     organisation: str
     submission: str
+    draft: str
+    file: str
     sessions: dict[str, str]
     tokens: dict[str, str]
     person: str
+
+
+class Nothing:
+    """What an MLflow server without experiments answers."""
+
+    status_code = 200
+    headers: ClassVar[dict[str, str]] = {}
+
+    def json(self) -> dict[str, Any]:
+        return {"experiments": []}
+
+    def iter_content(self, _: int) -> Iterator[bytes]:
+        yield b"{}"
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     base = Settings.from_environment()
     settings = replace(
-        base, state=tmp_path_factory.mktemp("world"), mlflow_tracking_uri="", accounts="local", listen="127.0.0.1:8080"
+        base,
+        state=tmp_path_factory.mktemp("world"),
+        mlflow_tracking_uri="http://mlflow.invalid",
+        accounts="local",
+        listen="127.0.0.1:8080",
     )
     migrate(settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(people, "HASH", "scrypt:1024:8:1")
+        patch.setattr(people, "HASH", "argon2id:1:8:1")
+        patch.setattr(mlflow_pages.Reader, "ask", lambda *_, **__: Nothing())
         app = create_app(settings)
         database: Database = app.extensions["aiact_sandbox"].database
         here = people.create_organisation(database, name="Municipality", actor="test")
@@ -97,12 +119,20 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         claimed = queue.claim(database, worker="test")
         assert claimed is not None
         run(submission, settings, token=claimed.token, entry="tests.make.runs:quick")
+        content = {"terms": {"personal_data": "no", "accepted": writing.TERMS_VERSION}}
+        draft = drafts.begin(database, actor="test", organisation=here, content=content)
+        file = drafts.add_file(
+            database, settings, draft, kind="document", name="a secret note.md", size=9, actor="test"
+        )
+        assert file is not None
         yield World(
             app=app,
             database=database,
             settings=settings,
             organisation=here,
             submission=submission,
+            draft=draft,
+            file=file.id,
             sessions=sessions,
             tokens=tokens,
             person=persons[Role.REVIEWER],
@@ -127,10 +157,15 @@ def address(rule: Rule, world: World) -> str:
         "organisation_id": world.organisation,
         "person_id": "0" * 32,
         "token_id": "0" * 32,
+        "hook_id": "0" * 32,
         "of": "en",
         "name": "dossier.json",
         "filename": "style.css",
         "block": "scope",
+        "path": "ajax-api/2.0/mlflow/experiments/search",
+        "draft_id": world.draft,
+        "section": "terms",
+        "file_id": world.file if rule.endpoint == "wizard_files.part" else "0" * 32,
     }
     return re.sub(r"<(?:[^:<>]+:)?([a-z_]+)>", lambda m: values[m[1]], rule.rule)
 
@@ -152,9 +187,22 @@ def call(world: World, who: str, endpoint: str, method: str) -> TestResponse:
         more["headers"] = {"Authorization": f"Bearer {token}"} if token else {}
         if endpoint == "api.submit":
             more |= {"data": b"Benefits", "content_type": "application/zip"}
+    elif endpoint in ("wizard_files.create", "wizard_files.part"):
+        more["headers"] = {
+            "X-CSRF-Token": "known",
+            "Tus-Resumable": "1.0.0",
+            "Upload-Offset": "0",
+            "Upload-Length": "1",
+        }
+        more["headers"] |= {"Upload-Metadata": "kind ZG9jdW1lbnQ=", "Content-Type": "application/offset+octet-stream"}
+    elif endpoint == "mlflow.read" and method == "POST":
+        more["json"] = {}
     elif method == "POST":
         # A form that is wrong on purpose: what is asked is who gets as far as having it read.
         more["data"] = {"csrf": "known", "role": "none", "login": "!", "password": "x", "status": "in_review"}
+        if endpoint == "wizard.keep":
+            # What is asked of the pages after it needs the terms.
+            more["data"] |= {"personal_data": "no", "accept": writing.TERMS_VERSION}
         if endpoint == "pages.submit":
             more["data"]["submission"] = (io.BytesIO(b"Benefits"), "b.zip")
             more["content_type"] = "multipart/form-data"
@@ -179,7 +227,7 @@ def test_each_role_gets_where_the_table_lets_it_and_nowhere_else(world: World, w
         answer = call(world, who, endpoint, method)
         seen = f"{method} {endpoint} as {who}: {answer.status_code}"
         access, is_api = ROUTES[endpoint], endpoint.startswith("api.")
-        in_address = {"submission_id", "organisation_id"} & set(
+        in_address = {"submission_id", "organisation_id", "draft_id"} & set(
             next(r for r in world.app.url_map.iter_rules() if r.endpoint == endpoint).arguments
         )
         has_key = who in (world.tokens if is_api else world.sessions)
@@ -201,7 +249,7 @@ def test_each_role_gets_where_the_table_lets_it_and_nowhere_else(world: World, w
             role = Role(who)
             if access in ROLES[role]:
                 assert answer.status_code in (200, 201, 202, 204, 303, 422), seen
-            elif "submission_id" in in_address and Permission.READ not in ROLES[role]:
+            elif in_address & {"submission_id", "draft_id"} and Permission.READ not in ROLES[role]:
                 assert answer.status_code == 404, seen
             else:
                 assert answer.status_code == 403, seen

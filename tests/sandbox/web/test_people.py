@@ -21,7 +21,7 @@ from sandbox.records import audit
 from sandbox.records.database import Database, migrate
 from sandbox.records.tables import ApiToken, FailedSignIn, Person, SignedIn, now
 from sandbox.review import people
-from sandbox.review.permissions import Role
+from sandbox.review.permissions import Permission, Role
 from sandbox.settings import Settings
 
 PASSWORD = "four words that differ"  # of people who exist in a test
@@ -29,7 +29,7 @@ PASSWORD = "four words that differ"  # of people who exist in a test
 
 @pytest.fixture(autouse=True)
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(people, "HASH", "scrypt:1024:8:1")
+    monkeypatch.setattr(people, "HASH", "argon2id:1:8:1")
 
 
 @pytest.fixture
@@ -150,12 +150,12 @@ def test_a_password_is_kept_as_a_slow_hash_and_a_weak_one_is_refused(
     person(database)
     with database.reading() as session:
         kept = session.scalars(select(Person.password)).one()
-    assert kept.startswith("scrypt:")
+    assert kept.startswith("$argon2id$")
     assert PASSWORD not in kept
     monkeypatch.undo()
     cost = [int(part) for part in people.HASH.split(":")[1:]]
-    assert cost[0] >= 2**15
-    assert cost[2] >= 3
+    assert cost[0] >= 3
+    assert cost[1] >= 2**16
     for password, code in (("short", "short"), ("x" * 201, "long"), ("long.login.name", "same_as_login")):
         with pytest.raises(people.Unfit) as unfit:
             people.create_person(database, login="long.login.name", name="x", password=password, actor="test")
@@ -296,3 +296,48 @@ def test_the_first_person_is_made_on_the_command_line(
     assert client.get("/en/people").status_code == 303
     enter(client, password="one drawn for her")
     assert client.get("/en/people").location.endswith("/en/account")
+
+
+def test_an_old_hash_is_taken_once_and_replaced_at_sign_in(client: FlaskClient, database: Database) -> None:
+    from werkzeug.security import generate_password_hash
+
+    person(database)
+    with database.writing() as session:
+        session.scalars(select(Person)).one().password = generate_password_hash(PASSWORD, "scrypt:1024:8:1")
+    assert enter(client, password="another one altogether").status_code == 422
+    with database.reading() as session:
+        assert session.scalars(select(Person.password)).one().startswith("scrypt:")
+    assert enter(client).status_code == 303
+    with database.reading() as session:
+        assert session.scalars(select(Person.password)).one().startswith("$argon2id$")
+    assert people.sign_in(database, login="ada", password=PASSWORD) is not None
+
+
+def test_an_account_without_a_password_takes_none(database: Database) -> None:
+    people.sign_in_elsewhere(database, issuer="https://i.example", subject="s", name="S", mail="")
+    with database.reading() as session:
+        login = session.scalars(select(Person.login)).one()
+    assert people.sign_in(database, login=login, password="") is None
+    assert people.sign_in(database, login=login, password=PASSWORD) is None
+
+
+def test_a_person_is_somebody_else_in_another_organisation(database: Database) -> None:
+    made = person(database, role=Role.OWNER)
+    there = people.create_organisation(database, name="Other", actor="test")
+    people.give_role(database, person_id=made, organisation_id=there, role=Role.AUDITOR, actor="test")
+    who = people.identify(database, people.sign_in(database, login="ada", password=PASSWORD) or "")
+    assert who is not None
+    here = people.organisation_of(database, "Municipality")
+    assert who.holds(Permission.SUBMIT, here)
+    assert not who.holds(Permission.SUBMIT, there)
+    assert who.holds(Permission.READ, there)
+
+
+def test_the_operator_sets_a_budget(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    person(database)
+    monkeypatch.setenv("AIACT_SANDBOX_STATE", str(settings.state))
+    monkeypatch.setenv("AIACT_SANDBOX_DATABASE_URL", settings.database_url)
+    done = CliRunner().invoke(main, ["admin", "set-budget", "Municipality", "--cells", "3"])
+    assert done.exit_code == 0, done.output
+    assert "0 used of 3" in done.output
+    assert CliRunner().invoke(main, ["admin", "set-budget", "Nobody"]).exit_code == 2

@@ -63,7 +63,7 @@ def test_nothing_is_known_is_an_answer_to_everything(client: FlaskClient) -> Non
 
 def test_what_comes_out_is_what_the_command_says(client: FlaskClient, tmp_path: Path) -> None:
     calm = {q.id: o for q in load().questions for o in ("no", "none") if q.option(o)}
-    answers = {**calm, "how_it_works": "learned", "areas": ["credit"], "credit_use": ["persons"]}
+    answers = {**calm, "how_it_works": "learned", "areas": ["credit"], "services_use": ["credit_persons"]}
     page = answer_all(client, answers)
     kept = client.get("/en/questions/answers.yaml")
     assert kept.headers["Content-Disposition"] == "attachment; filename=answers.yaml"
@@ -95,14 +95,14 @@ def test_only_questions_that_matter_are_put(client: FlaskClient) -> None:
 
 
 def test_an_answer_that_no_longer_matters_is_not_kept_in_the_file(client: FlaskClient) -> None:
-    answer_all(client, {"exclusion": "none", "how_it_works": "learned", "gpai": "yes", "gpai_open": "yes"})
-    assert yaml.safe_load(client.get("/en/questions/answers.yaml").text)["answers"]["gpai_open"] == "yes"
+    answer_all(client, {"exclusion": "none", "how_it_works": "learned", "gpai": "yes", "gpai_kind": ["open"]})
+    assert yaml.safe_load(client.get("/en/questions/answers.yaml").text)["answers"]["gpai_kind"] == ["open"]
     where = "/en/questions/model"
     asked = on(client.get(where).text)
     client.post(where, data={"csrf": csrf(client, where), "on_page": asked, "gpai": "no"})
     kept = yaml.safe_load(client.get("/en/questions/answers.yaml").text)["answers"]
     assert kept["gpai"] == "no"
-    assert "gpai_open" not in kept
+    assert "gpai_kind" not in kept
 
 
 def test_a_missing_answer_is_named_and_the_others_are_kept(client: FlaskClient) -> None:
@@ -164,3 +164,42 @@ def test_an_unknown_block_and_a_form_without_its_token_are_refused(client: Flask
     begin(client)
     assert client.get("/en/questions/nothing").status_code == 404
     assert client.post("/en/questions/scope", data={"exclusion": "none"}).status_code == 400
+
+
+def test_only_the_options_of_areas_that_were_ticked_are_shown_and_a_new_area_asks_again(client: FlaskClient) -> None:
+    begin(client)
+    scope = {"exclusion": "none", "how_it_works": "learned"}
+    answer_page(client, "scope", scope)
+    answer_page(client, "uses", {"areas": ["credit"], "services_use": ["companies_only"]})
+    page = client.get("/en/questions/uses").text
+    assert 'value="credit_persons"' in page
+    assert 'value="entitlement"' not in page
+    answer_page(client, "uses", {"areas": ["credit", "benefits"], "services_use": ["companies_only"]}, times=1)
+    page = client.get("/en/questions/uses").text
+    assert 'value="entitlement"' in page
+    kept = yaml.safe_load(client.get("/en/questions/answers.yaml").text)["answers"]
+    assert "services_use" not in kept, "what was not on the page was not left unticked"
+
+
+def answer_page(client: FlaskClient, block: str, answers: dict[str, Any], times: int = 2) -> None:
+    """Fill in one page, twice since a question may come up because of another."""
+    where = f"/en/questions/{block}"
+    for _ in range(times):
+        asked = on(client.get(where).text)
+        given = {question: answers.get(question, "unknown") for question in asked}
+        client.post(where, data={"csrf": csrf(client, where), "on_page": asked, **given})
+
+
+@pytest.mark.parametrize("lang", ["en", "nl"])
+def test_the_result_shows_what_rests_on_drafts_and_both_readings_of_a_contested_date(
+    client: FlaskClient, lang: str
+) -> None:
+    calm = {q.id: o for q in load().questions for o in ("no", "none") if q.option(o)}
+    answers = {**calm, "how_it_works": "learned", "areas": ["benefits"], "services_use": ["fraud_signal"]}
+    answers |= {"users": ["public_authority"], "profiling": "yes", "placed_when": "not_yet"}
+    page = answer_all(client, answers, lang).text
+    words = Words(lang)
+    for said in (words("law.basis.draft"), words("law.confidence.draft")):
+        assert said.replace("'", "&#39;") in page
+    assert words.date(dt.date(2026, 8, 2)) in page
+    assert words.date(dt.date(2027, 12, 2)) in page

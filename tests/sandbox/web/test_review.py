@@ -62,7 +62,7 @@ class Desk:
 
 @pytest.fixture
 def office(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(people, "HASH", "scrypt:1024:8:1")
+    monkeypatch.setattr(people, "HASH", "argon2id:1:8:1")
     settings = replace(settings, accounts="local", listen="127.0.0.1:8080")
     migrate(settings)
     app: Flask = create_app(settings)

@@ -1,0 +1,461 @@
+"""Putting a submission together: page by page, left and resumed, assigned and confirmed, to what is handed in."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tracemalloc
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from sandbox.app import create_app
+from sandbox.drafting import jobs
+from sandbox.records import drafts, parts, queue, uploads
+from sandbox.records.database import Database, migrate
+from sandbox.records.tables import AuditEntry, Draft, DraftJob, State, Submission, now
+from sandbox.review import people
+from sandbox.review.permissions import Role
+from sandbox.settings import Settings
+from sandbox.web.wizard.forms import lacking_terms
+from tests.make.wizards import HOSTILE, SYSTEM, TERMS, Wizard, answer_all
+
+
+@pytest.fixture
+def wizard(client: FlaskClient) -> Wizard:
+    return Wizard(client)
+
+
+@pytest.fixture
+def ready(wizard: Wizard) -> Wizard:
+    wizard.keep("system", SYSTEM)
+    wizard.keep("terms", TERMS)
+    return wizard
+
+
+def _whole(database: Database, draft_id: str) -> drafts.Whole:
+    found = drafts.whole(database, draft_id)
+    assert found is not None
+    return found
+
+
+def test_what_was_kept_is_there_again_in_another_browser_and_language(app: Flask, wizard: Wizard) -> None:
+    answer = wizard.keep("system", SYSTEM)
+    assert answer.location.endswith("/questionnaire")
+    page = app.test_client().get(f"/nl/drafts/{wizard.id}/system").text
+    assert 'value="Loan advice"' in page
+    assert "Naam van het systeem" in page
+    assert 'value="NL"' in page
+
+
+def test_what_is_wrong_stands_at_its_field_with_what_would_be_right(wizard: Wizard) -> None:
+    wizard.keep("system", {**SYSTEM, "name": "", "provider_country": "Nederland"})
+    page = wizard.see("system")
+    assert 'aria-describedby="hint-system.provider.country why-system.provider.country" aria-invalid="true"' in page
+    assert 'id="why-system.name"' in page
+    assert 'role="alert" id="wrong"' in page
+
+
+def test_nothing_is_uploaded_before_the_terms_are_accepted(wizard: Wizard) -> None:
+    wizard.keep("system", SYSTEM)
+    assert "must be filled in" in wizard.see("files")
+    assert wizard.create("predictions", "p.csv", 10).status_code == 403
+    wizard.keep("terms", {**TERMS, "basis": ""})
+    assert wizard.create("predictions", "p.csv", 10).status_code == 403
+    wizard.keep("terms", TERMS)
+    assert wizard.create("predictions", "p.csv", 10).status_code == 201
+
+
+def test_special_data_ask_for_a_ground_and_a_reason_not_to_send_codes_or_counts(wizard: Wizard) -> None:
+    wizard.keep("terms", {**TERMS, "personal_data": "special"})
+    page = wizard.see("terms")
+    assert "Tick this, or send codes or counts" in page
+    assert "Name the ground of Article 9" in page
+    wizard.keep("terms", {**TERMS, "personal_data": "special", "special_ground": "Art 9(2)(j)", "knows_special": "yes"})
+    assert "Tick this" not in wizard.see("terms")
+
+
+def test_data_stay_no_longer_than_the_operator_keeps_them(wizard: Wizard, database: Database) -> None:
+    wizard.keep("terms", {**TERMS, "retention_days": "9000"})
+    assert _whole(database, wizard.id).section("terms")["retention_days"] == 30
+
+
+def test_an_upload_goes_on_where_it_was(ready: Wizard, database: Database, settings: Settings) -> None:
+    content = bytes(range(256)) * 300
+    place = ready.create("document", "notes.md", len(content)).location
+    assert ready.patch(place, 0, content[:50_000]).headers["Upload-Offset"] == "50000"
+    assert ready.tus("HEAD", place).headers["Upload-Offset"] == "50000"
+    assert ready.patch(place, 0, content).status_code == 409
+    assert ready.patch(place, 50_000, content[50_000:]).headers["Upload-Offset"] == str(len(content))
+    file = _whole(database, ready.id).files[0]
+    assert b"".join(parts.read(settings, file.id, file.size)) == content
+    assert file.digest in ready.see("files")
+    on_disk = (settings.state / "drafts" / f"{file.id}.part").read_bytes()
+    assert content[:64] not in on_disk
+
+
+def test_what_a_killed_process_did_not_acknowledge_is_written_anew(settings: Settings) -> None:
+    settings.state.mkdir(exist_ok=True)
+    parts.begin(settings, "a" * 32)
+    mark = parts.append(settings, "a" * 32, parts.Mark(), io.BytesIO(b"first "), 6)
+    parts.append(settings, "a" * 32, mark, io.BytesIO(b"lost"), 4)
+    parts.append(settings, "a" * 32, mark, io.BytesIO(b"second"), 6)
+    assert b"".join(parts.read(settings, "a" * 32, 12)) == b"first second"
+
+
+def test_memory_does_not_grow_with_a_file(settings: Settings) -> None:
+    settings.state.mkdir(exist_ok=True)
+    size, part = 50 * 1024**2, 4 * 1024**2
+    parts.begin(settings, "d" * 32)
+    mark = parts.Mark()
+    tracemalloc.start()
+    try:
+        while mark.received < size:
+            with Path("/dev/zero").open("rb", buffering=0) as zeros:
+                mark = parts.append(settings, "d" * 32, mark, zeros, min(part, size - mark.received))
+        digest = parts.digest_of(settings, "d" * 32, size)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert digest == hashlib.sha256(bytes(size)).hexdigest()
+    assert peak < 8 * parts.PIECE
+
+
+def test_a_changed_part_is_noticed(settings: Settings) -> None:
+    settings.state.mkdir(exist_ok=True)
+    parts.begin(settings, "b" * 32)
+    parts.append(settings, "b" * 32, parts.Mark(), io.BytesIO(b"x" * 100), 100)
+    file = settings.state / "drafts" / f"{'b' * 32}.part"
+    raw = bytearray(file.read_bytes())
+    raw[-1] ^= 1
+    file.write_bytes(raw)
+    with pytest.raises(uploads.Damaged):
+        list(parts.read(settings, "b" * 32, 100))
+
+
+def test_two_cannot_add_to_one_file_at_once(settings: Settings) -> None:
+    settings.state.mkdir(exist_ok=True)
+    parts.begin(settings, "c" * 32)
+
+    class Slow:
+        def __init__(self) -> None:
+            self.left = 3
+
+        def read(self, size: int, /) -> bytes:
+            self.left -= 1
+            if self.left == 1:
+                with pytest.raises(parts.Busy):
+                    parts.append(settings, "c" * 32, parts.Mark(), io.BytesIO(b"x"), 1)
+            return b"y" if self.left > 0 else b""
+
+    assert parts.append(settings, "c" * 32, parts.Mark(), Slow(), 10).received == 2
+
+
+def test_more_than_may_be_handed_in_is_refused_before_a_byte_comes(ready: Wizard, settings: Settings) -> None:
+    assert ready.create("predictions", "p.csv", settings.upload_bytes + 1).status_code == 413
+    assert ready.create("predictions", "p.csv", settings.upload_bytes - drafts.MARGIN).status_code == 201
+    assert ready.create("document", "d.md", 1).status_code == 413
+
+
+def test_a_plain_form_uploads_without_scripts(ready: Wizard, database: Database, settings: Settings) -> None:
+    form = {"csrf": ready.token, "kind": "document", "file": (io.BytesIO(b"# Notes"), "my notes.md")}
+    answer = ready.client.post(ready.at("/files/send"), data=form, content_type="multipart/form-data")
+    assert answer.location.endswith("/files")
+    (file,) = _whole(database, ready.id).files
+    assert (file.path, file.digest != "", file.size) == ("my-notes.md", True, 7)
+    assert list(uploads.uploads(settings).iterdir()) == []
+
+
+def test_hostile_file_names_are_shown_and_become_no_path(ready: Wizard, database: Database) -> None:
+    ready.upload("predictions", f"../../{HOSTILE}", b"a,b\n1,2\n")
+    page = ready.see("files")
+    assert "&lt;img src=x onerror=alert(1)&gt;⟨U+202E⟩.csv" in page
+    assert "<img" not in page
+    (file,) = _whole(database, ready.id).files
+    assert re.fullmatch(r"[A-Za-z0-9._-]+", file.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("submission.yaml", "submission-2.yaml"),
+        ("..", "model"),
+        ("a/b\\c.csv", "c.csv"),
+        ("LIMITS.seal.json", "LIMITS.seal-2.json"),
+    ],
+)
+def test_a_file_takes_no_name_that_means_something_else(name: str, path: str) -> None:
+    assert drafts.path_for("model", name, ()) == path
+
+
+def test_a_look_shows_types_examples_guesses_and_signs_of_personal_data(
+    ready: Wizard, database: Database, settings: Settings
+) -> None:
+    rows = "".join(
+        f"person{i}@example.org,{'vm'[i % 2]},{20 + i},{'yes' if i % 3 else 'no'},{'yes' if i % 4 else 'no'}\n"
+        for i in range(60)
+    )
+    ready.upload("predictions", "p.csv", f"mail,geslacht,{HOSTILE[:-4]},granted,decision\n{rows}".encode())
+    assert "A worker will look" in ready.see("columns")
+    assert jobs.do_next(settings, database)
+    page = ready.see("columns")
+    assert "Looks like personal data: e-mail addresses" in page
+    assert "@example.org" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;⟨U+202E⟩" in page
+    assert "<img" not in page
+    assert re.search(r'name="role-1".*?value="group" selected', page, re.S)
+    assert re.search(r'name="role-3".*?value="label" selected', page, re.S)
+    file = _whole(database, ready.id).files[0]
+    seen = (settings.state / "drafts" / f"{file.id}.seen").read_bytes()
+    assert b"geslacht" not in seen
+    ready.do(f"/files/{file.id}/remove")
+    assert list((settings.state / "drafts").iterdir()) == []
+
+
+def test_a_table_that_cannot_be_read_says_so_at_the_section_of_files(
+    ready: Wizard, database: Database, settings: Settings
+) -> None:
+    ready.upload("predictions", "p.csv", b"\xff\xfe\x00garbage\n")
+    assert jobs.do_next(settings, database)
+    page = ready.see("files")
+    assert 'id="wrong"' in page
+    assert "predictions.file" in page
+
+
+def test_limits_are_recorded_with_digest_and_time_and_keep_their_first_time(wizard: Wizard, database: Database) -> None:
+    first = {"code-0": "fairness.selection_rate.ratio", "at_least-0": "0,8", "reason-0": "four fifths"}
+    wizard.keep("limits", first)
+    seals = _whole(database, wizard.id).section("limits")["seals"]
+    assert len(seals) == 1
+    assert seals[0]["digest"] in wizard.see("limits")
+    wizard.keep("limits", {**first, "at_least-0": "0.9"})
+    wizard.keep("limits", first)
+    again = _whole(database, wizard.id).section("limits")["seals"]
+    assert [s["sealed_at"] for s in again[:1]] == [seals[0]["sealed_at"]]
+    assert len(again) == 2
+
+
+def test_a_limit_without_a_reason_is_not_recorded_and_says_so_there(wizard: Wizard, database: Database) -> None:
+    wizard.keep("limits", {"code-0": "fairness.selection_rate.ratio", "at_least-0": "0.8"})
+    assert _whole(database, wizard.id).section("limits")["seals"] == []
+    assert 'id="why-limit-0"' in wizard.see("limits")
+
+
+def test_a_change_ends_a_confirmation_and_all_of_it_is_in_the_audit_log(wizard: Wizard, database: Database) -> None:
+    wizard.keep("system", {**SYSTEM, "route": "documents"})
+    wizard.do("/system/confirm")
+    assert _whole(database, wizard.id).sections["system"].confirmed_at is not None
+    wizard.keep("system", {**SYSTEM, "route": "documents", "version": "3"})
+    assert _whole(database, wizard.id).sections["system"].confirmed_at is None
+    with database.reading() as session:
+        actions = [e.action for e in session.query(AuditEntry).filter(AuditEntry.subject == wizard.id)]
+    assert actions == ["draft.begun", "draft.changed", "draft.confirmed", "draft.changed"]
+
+
+def _documents_only(wizard: Wizard) -> None:
+    wizard.keep("system", {**SYSTEM, "route": "documents"})
+    wizard.keep("terms", TERMS)
+    wizard.upload("document", "technical.md", b"# Purpose\n\nAdvises a clerk.\n")
+
+
+def test_the_questionnaire_is_a_section_of_the_draft_in_both_languages(wizard: Wizard, database: Database) -> None:
+    assert wizard.client.get(wizard.at("/questions")).location.endswith("/system")
+    wizard.keep("system", SYSTEM)
+    answer_all(wizard)
+    answers = _whole(database, wizard.id).section("questionnaire")["answers"]
+    assert len(answers) > 3
+    first = wizard.client.get(f"/nl/drafts/{wizard.id}/questions").location
+    page = wizard.client.get(first).text
+    assert "Terug naar de inzending" in page
+    assert " checked" in page
+    assert f"{len(answers)} questions that matter" in wizard.see("questionnaire")
+
+
+def test_what_was_put_together_is_the_zip_that_the_command_takes(
+    wizard: Wizard, database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    from sandbox.intake import accept
+
+    _documents_only(wizard)
+    answer_all(wizard)
+    sent = wizard.client.get(wizard.at("/submission.zip")).data
+    with zipfile.ZipFile(io.BytesIO(sent)) as archive:
+        assert set(archive.namelist()) >= {"submission.yaml", "answers.yaml", "technical.md"}
+    file = tmp_path / "s.zip"
+    file.write_bytes(sent)
+    with accept(file, settings, isolation=None) as bundle:
+        assert bundle.declaration.system.name == "Loan advice"
+
+
+def test_handing_in_needs_everything_confirmed_and_leads_to_the_submission(
+    wizard: Wizard, database: Database, settings: Settings
+) -> None:
+    _documents_only(wizard)
+    assert wizard.do("/submit").location.endswith("/check#wrong")
+    answer_all(wizard)
+    assert wizard.do("/submit").location.endswith("/check#wrong")
+    place = wizard.do("/submit", confirm="yes").location
+    submission = queue.find(database, place.rpartition("/")[2])
+    assert submission is not None
+    assert (submission.retention_days, submission.draft, submission.name) == (12, wizard.id, "Loan advice 2")
+    assert wizard.client.get(wizard.at()).location == place
+    with zipfile.ZipFile(io.BytesIO(b"".join(uploads.read_upload(settings, submission.id)))) as archive:
+        assert b"Loan advice" in archive.read("submission.yaml")
+
+
+def test_a_refused_submission_leads_back_to_its_draft_at_the_field(
+    wizard: Wizard, database: Database, settings: Settings
+) -> None:
+    from sandbox.engine import run
+
+    _documents_only(wizard)
+    answer_all(wizard)
+    place = wizard.do("/submit", confirm="yes").location
+    claimed = queue.claim(database, worker="t")
+    assert claimed is not None
+    run(claimed.submission_id, settings, token=claimed.token, entry="tests.make.runs:refused")
+    page = wizard.client.get(place).text
+    assert wizard.at("/columns") in page or wizard.at("/files") in page or wizard.at("/system") in page
+    assert wizard.client.get(wizard.at()).status_code == 200
+
+
+def test_once_assessed_a_draft_and_its_files_go_and_a_new_version_starts_from_what_was_stated(
+    wizard: Wizard, database: Database, settings: Settings
+) -> None:
+    from sandbox.engine import run
+
+    _documents_only(wizard)
+    answer_all(wizard)
+    wizard.do("/submit", confirm="yes")
+    claimed = queue.claim(database, worker="t")
+    assert claimed is not None
+    run(claimed.submission_id, settings, token=claimed.token, entry="tests.make.runs:quick")
+    drafts.tidy(database, settings, actor="t")
+    assert drafts.find(database, wizard.id) is None
+    assert list((settings.state / "drafts").iterdir()) == []
+    again = wizard.client.post(f"/en/drafts/again/{claimed.submission_id}", data={"csrf": wizard.token})
+    page = wizard.client.get(again.location).text
+    assert 'value="Example BV"' in page
+    made = drafts.find(database, again.location.split("/")[-2])
+    assert made is not None
+    assert made.previous == claimed.submission_id
+    assert "New version of" in wizard.client.get(f"/en/drafts/{made.id}").text
+
+
+def test_a_draft_that_is_left_alone_goes_with_its_files(ready: Wizard, database: Database, settings: Settings) -> None:
+    ready.upload("document", "n.md", b"notes")
+    with database.writing() as session:
+        session.get_one(Draft, ready.id).changed = now() - drafts.KEPT
+    assert drafts.tidy(database, settings, actor="t") == 1
+    assert list((settings.state / "drafts").iterdir()) == []
+    assert ready.client.get(ready.at()).status_code == 404
+
+
+def test_a_job_whose_worker_was_lost_is_not_tried_for_ever(database: Database) -> None:
+    draft_id = drafts.begin(database, actor="t")
+    drafts.ask(database, draft_id, kind="check", job_id=draft_id)
+    for _ in range(drafts.JOB_TRIES):
+        assert drafts.claim(database) is not None
+        assert drafts.claim(database) is None
+        with database.writing() as session:
+            session.get_one(DraftJob, draft_id).until = now()
+    assert drafts.claim(database) is None
+    with database.reading() as session:
+        assert session.get_one(DraftJob, draft_id).state == "failed"
+
+
+@pytest.fixture
+def world(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Any:
+    migrate(settings)
+    monkeypatch.setattr(people, "HASH", "argon2id:1:8:1")
+    app = create_app(replace(settings, accounts="local"))
+    database = app.extensions["aiact_sandbox"].database
+    secrets = {}
+    for organisation, logins in {"Town": ("dev", "dpo"), "Other": ("them",)}.items():
+        org = people.create_organisation(database, name=organisation, actor="t")
+        for login in logins:
+            person = people.create_person(
+                database, login=login, name=login.upper(), password="four words differ", actor="t"
+            )
+            people.give_role(database, person_id=person, organisation_id=org, role=Role.SUBMITTER, actor="t")
+            secrets[login] = (people.sign_in(database, login=login, password="four words differ"), person)
+
+    def as_person(login: str) -> FlaskClient:
+        client = app.test_client()
+        with client.session_transaction() as kept:
+            kept["secret"] = secrets[login][0]
+        return client
+
+    yield as_person, secrets, database
+    database.close()
+
+
+def test_a_section_is_confirmed_by_whom_it_was_assigned_to(world: Any) -> None:
+    as_person, secrets, database = world
+    wizard = Wizard(as_person("dev"))
+    wizard.keep("terms", TERMS)
+    wizard.do("/terms/assign", person=secrets["dpo"][1])
+    wizard.do("/terms/confirm")
+    assert _whole(database, wizard.id).sections["terms"].confirmed_at is None
+    assert "waits to be confirmed by DPO" in wizard.see("terms")
+    other = as_person("dpo")
+    token = re.search(r'name="csrf" value="([^"]+)"', other.get(wizard.at("/terms")).text)[1]  # type: ignore[index]
+    other.post(wizard.at("/terms/confirm"), data={"csrf": token})
+    assert "Confirmed by DPO on" in wizard.see("terms")
+    assert wizard.do("/terms/assign", person=secrets["them"][1]).status_code == 404
+
+
+def test_a_draft_of_another_organisation_is_not_there(world: Any) -> None:
+    as_person, _, _ = world
+    wizard = Wizard(as_person("dev"))
+    wizard.keep("system", SYSTEM)
+    them = as_person("them")
+    for path in ("", "/system", "/files", "/check", "/submission.zip", "/questions", "/questions/result"):
+        assert them.get(wizard.at(path)).status_code == 404, path
+    assert them.post(wizard.at("/forget"), data={"csrf": "x", "sure": "yes"}).status_code == 404
+    assert "Loan advice" not in them.get("/en/drafts").text
+
+
+def test_limits_that_follow_results_on_the_same_data_are_told_apart(database: Database) -> None:
+    from model_cards.dossier import LimitsRecorded
+    from sandbox.engine import _standing
+
+    for i, limits in enumerate(("1" * 64, None)):
+        queue.add(database, submission_id=f"{i:032x}", name="s", size=1, digest="0" * 64, actor="t")
+        with database.writing() as session:
+            row = session.get_one(Submission, f"{i:032x}")
+            if i == 0:
+                row.state, row.ended, row.data_digest, row.limits_digest = State.DONE, now(), "d" * 64, limits
+    found = queue.find(database, f"{1:032x}")
+    assert found is not None
+    found.received = now()
+    changed = _standing(database, found, 12, "d" * 64, LimitsRecorded(digest="2" * 64))
+    assert (changed.retention_days, changed.results_before_limits, changed.limits_changed) == (12, 1, True)
+    same = _standing(database, found, 12, "d" * 64, LimitsRecorded(digest="1" * 64))
+    assert same.limits_changed is False
+    other_data = _standing(database, found, 12, "e" * 64, LimitsRecorded(digest="2" * 64))
+    assert other_data.limits_changed is None
+
+
+def test_terms_of_an_older_version_must_be_accepted_anew() -> None:
+    assert ("accept", "accept") in lacking_terms({"personal_data": "no", "accepted": "2020-01"})
+
+
+def test_erasing_a_submission_erases_what_its_draft_still_holds(
+    wizard: Wizard, database: Database, settings: Settings
+) -> None:
+    from sandbox.records.erasure import erase
+
+    _documents_only(wizard)
+    answer_all(wizard)
+    submission_id = wizard.do("/submit", confirm="yes").location.rpartition("/")[2]
+    queue.request_cancel(database, submission_id, actor="t")
+    erase(settings, database, submission_id, actor="t", reason="asked")
+    assert drafts.find(database, wizard.id) is None
+    assert list((settings.state / "drafts").iterdir()) == []
