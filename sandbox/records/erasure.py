@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import func, select
 
-from sandbox.records import audit, evidence_store, uploads
+from sandbox.records import audit, drafts, evidence_store, uploads
 from sandbox.records.database import Database
 from sandbox.records.tables import State, Submission
 from sandbox.settings import Settings
@@ -82,6 +82,9 @@ def erase(
         )
     # The files first: a line of the log must not claim what a fault then kept from happening.
     upload = uploads.remove_upload(settings, submission_id)
+    draft = drafts.find(database, found.draft) if found.draft is not None else None
+    if draft is not None and draft.submission == submission_id:
+        drafts.forget(database, settings, draft.id, actor=actor)
     evidence = evidence_digest is not None and not shared and evidence_store.erase(evidence_digest, settings)
     gone = False
     if dossier and found.dossier:

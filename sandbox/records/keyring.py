@@ -7,6 +7,7 @@ up, elsewhere than the state folder.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sandbox.records.database import private_folder
 from sandbox.settings import PREFIX, Settings
 
 VARIABLE = f"{PREFIX}MASTER_KEY"
@@ -132,3 +134,15 @@ def erase(file: Path) -> bool:
         return False
     file.unlink(missing_ok=True)
     return True
+
+
+def drawn(file: Path) -> bytes:
+    """Read a key of this installation; drawn when it is first asked for, private to this user."""
+    fresh = private_folder(file.parent) / f".{file.name}.{secrets.token_hex(8)}"
+    if not file.exists():
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
+            out.write(secrets.token_bytes(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(fresh, file)
+        fresh.unlink()
+    return file.read_bytes()

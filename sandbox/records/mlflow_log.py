@@ -31,7 +31,7 @@ from checks.declaration import Route
 from checks.finding import Finding, Measure, Outcome
 from model_cards.dossier import Assessment, Dossier, Run
 from sandbox.records.database import Database, locked, private_folder
-from sandbox.records.tables import OutboxEntry, new_id, now
+from sandbox.records.tables import Organisation, OutboxEntry, Submission, new_id, now
 from sandbox.records.uploads import dossiers, files_of
 from sandbox.settings import Settings
 
@@ -56,6 +56,12 @@ noticed in seconds, not minutes."""
 KEY_TAG = "assessment"
 """Tag by which the run of an assessment is found again."""
 
+SYSTEM_TAG = "system"
+"""Tag of the one run per system that the runs of its versions stand under; holds the system's name."""
+
+ORGANISATION_TAG = "organisation"
+"""Tag of experiments and runs with the id of whose they are; absent where there are no organisations."""
+
 KEY_LENGTH = 250
 TAG_LENGTH = 8000
 PARAM_LENGTH = 6000
@@ -74,6 +80,9 @@ PERSONAL = ("system.provider.contact",)
 
 _SUFFIX_ROOM = len("/low") + 4
 _ODD = re.compile(r"[^A-Za-z0-9_.\-]+")
+_FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
+_INSIDE = re.compile(r" ?\[[^\]\n]*\]\(#[^)\n]*\)")
+"""A link to another place of the card."""
 
 
 # ---- letters and outboxes
@@ -86,10 +95,12 @@ class Letter:
     Args:
         key: see `key_of`.
         folder: its dossier.
+        organisation: id and name of whose it is; None where there are no organisations.
     """
 
     key: str
     folder: Path
+    organisation: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,9 +154,18 @@ class DatabaseOutbox:
     def letters(self) -> Sequence[Letter]:
         """List what waits, oldest first."""
         with self._database.reading() as session:
-            waiting = select(OutboxEntry).where(OutboxEntry.logged.is_(None)).order_by(OutboxEntry.put)
+            waiting = (
+                select(OutboxEntry.key, OutboxEntry.folder, Organisation.id, Organisation.name)
+                .outerjoin(Submission, Submission.dossier == OutboxEntry.folder)
+                .outerjoin(Organisation, Organisation.id == Submission.organisation)
+                .where(OutboxEntry.logged.is_(None))
+                .order_by(OutboxEntry.put)
+            )
             root = dossiers(self._settings)
-            return [Letter(key=e.key, folder=root / e.folder) for e in session.scalars(waiting)]
+            return [
+                Letter(key=key, folder=root / folder, organisation=None if whose is None else (whose, name))
+                for key, folder, whose, name in session.execute(waiting)
+            ]
 
     def logged(self, letter: Letter, run_id: str) -> None:
         """Take out a letter that became a run."""
@@ -238,7 +258,7 @@ def drain(outbox: Outbox, settings: Settings, *, stop: threading.Event | None = 
             # Of a logger that was killed; there is no other one while the lock is held.
             for left in parent.glob(".*.log"):
                 shutil.rmtree(left, ignore_errors=True)
-        _prepare_environment()
+        _prepare_environment(settings)
         from mlflow import MlflowException
 
         tracking: Tracking | None = None
@@ -259,9 +279,27 @@ def drain(outbox: Outbox, settings: Settings, *, stop: threading.Event | None = 
     return Drained(logged=logged, waiting=len(waiting) - len(logged), problem=problem)
 
 
-def _prepare_environment() -> None:
+def credential(settings: Settings) -> tuple[str, str] | None:
+    """Read the one name and password that MLflow is written with and read by; None where it asks for none.
+
+    Raises:
+        OSError: the file that the operator named cannot be read.
+        ValueError: it is not a name, a colon and a password.
+    """
+    if not settings.mlflow_credential_file:
+        return None
+    name, colon, password = Path(settings.mlflow_credential_file).read_text(encoding="utf-8").strip().partition(":")
+    if not (name and colon and password):
+        raise ValueError("the credential of MLflow is written as name:password")
+    return name, password
+
+
+def _prepare_environment(settings: Settings) -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    given = credential(settings)
+    if given is not None:
+        os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"] = given
     # The store's migrations tell of every step they take.
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
@@ -292,9 +330,15 @@ class Tracking:
             os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
         self._client: MlflowClient = MlflowClient(tracking_uri=self._uri)
 
-    def _experiment(self, name: str) -> str:
+    def _experiment(self, system: str, organisation: tuple[str, str] | None) -> str:
+        """Give the experiment of a system; two organisations never share one, whatever they call their systems."""
         from mlflow import MlflowException
 
+        # Told what kind it is, MLflow's pages open on the runs instead of on the traces of a chat.
+        name, tags = _one_line(system, KEY_LENGTH), {"mlflow.experimentKind": "custom_model_development"}
+        if organisation is not None:
+            name = _one_line(f"{name} ({organisation[1]}, {organisation[0][:8]})", KEY_LENGTH)
+            tags[ORGANISATION_TAG] = organisation[0]
         found = self._client.get_experiment_by_name(name)
         if found is None:
             where = None
@@ -302,7 +346,7 @@ class Tracking:
                 slug = hashlib.sha256(name.encode()).hexdigest()[:16]
                 where = (self._artifacts / slug).resolve().as_uri()
             try:
-                return str(self._client.create_experiment(name, artifact_location=where))
+                return str(self._client.create_experiment(name, artifact_location=where, tags=tags))
             except MlflowException as error:
                 # Another machine may have made it in this very moment.
                 found = self._client.get_experiment_by_name(name)
@@ -311,6 +355,34 @@ class Tracking:
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
+
+    def _system_run(self, experiment: str, system: str, begun: int, tags: Mapping[str, str]) -> str:
+        """Give the run that the runs of a system's versions stand under; the first who needs it makes it."""
+        found = self._client.search_runs([experiment], f"tags.{SYSTEM_TAG} != ''", max_results=1)
+        if found:
+            return str(found[0].info.run_id)
+        made = self._client.create_run(
+            experiment,
+            start_time=begun,
+            tags={SYSTEM_TAG: _one_line(system, TAG_LENGTH), **tags},
+            run_name=_one_line(system, KEY_LENGTH),
+        )
+        self._client.set_terminated(made.info.run_id, status="FINISHED", end_time=begun)
+        return str(made.info.run_id)
+
+    def _bring_up_to_date(self, system_run: str, content: Content, dossier: Dossier, run: Run) -> None:
+        """Let the run of the system say what its newest assessment came to."""
+        from mlflow.entities import RunTag
+
+        tags = self._client.get_run(system_run).data.tags
+        if run.ended < tags.get("newest_at", ""):
+            return
+        shown = ("risk_class", "as_of", "findings_beyond", "findings_undecided", "findings_within", "dossier_digest")
+        # Under other names than a version's own, so that a search by class or outcome finds versions alone.
+        newest = {f"newest_{name}": content.tags[name] for name in shown}
+        newest |= {"newest_at": run.ended, "newest_version": dossier.declaration.system.version}
+        newest["mlflow.note.content"] = content.tags["mlflow.note.content"]
+        self._client.log_batch(system_run, tags=[RunTag(k, v) for k, v in newest.items()])
 
     def log(self, letter: Letter) -> str:
         """Log one assessment; one that is logged already is left as it is.
@@ -330,13 +402,16 @@ class Tracking:
 
         dossier = Dossier.from_json((letter.folder / "dossier.json").read_bytes())
         run = Run.from_json((letter.folder / "run.json").read_bytes())
-        experiment = self._experiment(_one_line(dossier.declaration.system.name, KEY_LENGTH))
+        system = dossier.declaration.system.name
+        whose = {} if letter.organisation is None else {ORGANISATION_TAG: letter.organisation[0]}
+        experiment = self._experiment(system, letter.organisation)
         found = self._client.search_runs(
             [experiment], f"tags.{KEY_TAG} = '{letter.key}'", run_view_type=ViewType.ALL, max_results=1
         )
         if found and found[0].info.status == "FINISHED":
             return str(found[0].info.run_id)
         begun, ended = _milliseconds(run.started), _milliseconds(run.ended)
+        parent = self._system_run(experiment, system, begun, whose)
         if found:
             run_id = str(found[0].info.run_id)
             models_logged = bool(found[0].outputs and found[0].outputs.model_outputs)
@@ -344,13 +419,11 @@ class Tracking:
             made = self._client.create_run(
                 experiment,
                 start_time=begun,
-                tags={KEY_TAG: letter.key},
-                run_name=_one_line(
-                    f"{dossier.declaration.system.name} {dossier.declaration.system.version}", KEY_LENGTH
-                ),
+                tags={KEY_TAG: letter.key, "mlflow.parentRunId": parent, **whose},
+                run_name=_one_line(f"{system} {dossier.declaration.system.version}", KEY_LENGTH),
             )
             run_id, models_logged = str(made.info.run_id), False
-        content = content_of(dossier, run)
+        content = content_of(dossier, run, description_of(dossier, run))
         for metrics in _pieces(list(content.metrics.items()), METRICS_PER_BATCH):
             self._client.log_batch(run_id, metrics=[Metric(k, v, ended, 0) for k, v in metrics])
         params = list(content.params.items())
@@ -368,6 +441,7 @@ class Tracking:
             self._log_external_model(experiment, run_id, dossier)
         with _tree_of(letter.folder) as tree:
             self._client.log_artifacts(run_id, str(tree))
+        self._bring_up_to_date(parent, content, dossier, run)
         self._client.set_terminated(run_id, status="FINISHED", end_time=ended)
         return run_id
 
@@ -386,6 +460,7 @@ class Tracking:
                 "mlflow.model.isExternal": "true",
                 "digest": digest,
                 "risk_class": str(dossier.risk.risk_class),
+                "outcome": "{beyond} beyond, {undecided} undecided, {within} within".format(**dossier.outcome_counts),
                 "dossier_digest": dossier.digest,
                 "version": dossier.declaration.system.version,
             },
@@ -428,8 +503,12 @@ class _Keys:
         return key
 
 
-def content_of(dossier: Dossier, run: Run) -> Content:
+def content_of(dossier: Dossier, run: Run, description: str) -> Content:
     """Say what the run of an assessment holds.
+
+    Args:
+        dossier, run: of the assessment.
+        description: Markdown, shown on the run's own page; see `description_of`.
 
     Metrics are `check.measure/attribute` with `/low`, `/high` and `/rows`. A measure without a value is a tag of that
     name with its reason, never a number. A name that MLflow does not allow is changed; the tag `name/<key>` holds it.
@@ -474,7 +553,7 @@ def content_of(dossier: Dossier, run: Run) -> Content:
         "findings_within": str(counts["within"]),
         "mlflow.source.name": "aiact-sandbox",
         "mlflow.source.type": "PROJECT",
-        "mlflow.note.content": _description(dossier, run),
+        "mlflow.note.content": description,
     }
     params = _params(dossier, keys)
     tags |= {f"name/{key}"[:KEY_LENGTH]: name for key, name in keys.changed.items()}
@@ -510,22 +589,36 @@ def _flat(value: Any, name: str) -> Iterator[tuple[str, str]]:
             yield name, str(value)
 
 
-def _description(dossier: Dossier, run: Run) -> str:
+def description_of(dossier: Dossier, run: Run) -> str:
+    """Write what the run's own page shows: the card as far as it fits, without the names of persons.
+
+    MLflow keeps a description as a tag, so its length has a limit; the whole card is among the run's artifacts.
+
+    Args:
+        dossier, run: of the assessment.
+
+    Returns:
+        Markdown of at most `TAG_LENGTH` characters, cut between blocks.
+    """
+    from model_cards.exports import markdown
     from model_cards.words import Words
 
-    words = Words("en")
-    counts = dossier.outcome_counts
-    three = {k: counts[k] for k in ("beyond", "undecided", "within")}
-    return (
-        f"**{_escaped(dossier.declaration.system.name)} {_escaped(dossier.declaration.system.version)}**\n\n"
-        f"{words('outcomes.counts.line', **three)}.\n\n"
-        f"{words('summary.class')}: `{dossier.risk.risk_class}` ({dossier.risk.as_of.isoformat()}).\n\n"
-        f"{words(f'card.attested.{run.attested_by}')}\n\n{words('card.statement.text')}\n"
-    )
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!<>|&])", r"\\\1", _one_line(text, 300))
+    provider = dossier.declaration.system.provider.model_copy(update={"contact": ""})
+    system = dossier.declaration.system.model_copy(update={"provider": provider})
+    nobody = dossier.model_copy(update={"declaration": dossier.declaration.model_copy(update={"system": system})})
+    card = markdown.render(Assessment(dossier=nobody, run=run.model_copy(update={"who": ""})), "en").decode()
+    text = _INSIDE.sub("", _FRONT_MATTER.sub("", card)).strip()
+    # Pictures are files of the dossier, and anchors places in it: a description has neither.
+    blocks = [block for block in text.split("\n\n") if not block.lstrip().startswith(("![", "<a id"))]
+    more = Words("en")("card.more_in_artifacts", file="model_card.en.md")
+    room = TAG_LENGTH - len(more) - 2
+    kept: list[str] = []
+    for block in blocks:
+        room -= len(block) + 2
+        if room < 0:
+            return "\n\n".join([*kept, more])
+        kept.append(block)
+    return "\n\n".join(kept)
 
 
 def _one_line(text: str, length: int) -> str:

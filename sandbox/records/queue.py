@@ -6,7 +6,7 @@ A claim is a lease with a fencing token. Whoever lost its lease holds an old tok
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from sqlalchemy import CursorResult, Update, func, select, update
 from sandbox.errors import Problem
 from sandbox.records import audit
 from sandbox.records.database import Database, Session
-from sandbox.records.tables import OutboxEntry, State, Submission, now
+from sandbox.records.tables import OutboxEntry, Spent, State, Submission, now
 
 LEASE_SECONDS = 30.0
 ATTEMPTS = 3
@@ -32,12 +32,27 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a submission comes from: the draft it was put together in, what it is a new version of, how long it stays.
+
+    Args:
+        retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.
+    """
+
+    draft: str | None = None
+    previous: str | None = None
+    retention_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """What a finished assessment leaves in its row.
 
     Args:
         folder: name of its folder among the dossiers.
         outbox_key: identity of its MLflow run, see `sandbox.records.mlflow_log.key_of`.
+        data_digest, limits_digest: SHA-256 of the evaluation data and of the provider's own limits, where there are.
+        cpu_seconds, builds: processor time of its cells, and environments that were built for it.
     """
 
     system: str
@@ -50,6 +65,10 @@ class Result:
     dossier_digest: str
     evidence_digest: str
     outbox_key: str
+    data_digest: str | None = None
+    limits_digest: str | None = None
+    cpu_seconds: float = 0.0
+    builds: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +89,20 @@ def add(
     actor: str,
     organisation: str | None = None,
     submitted_by: str | None = None,
+    origin: Origin | None = None,
+    gate: Callable[[Session], None] | None = None,
 ) -> None:
     """Put a received upload into the queue.
 
     Args:
         organisation, submitted_by: whose it is, by id; None where the service has no accounts.
+        origin: what it was put together in; None where it came as a zip.
+        gate: called first, in the same transaction; what it raises keeps the upload out.
     """
+    origin = origin or Origin()
     with database.writing() as session:
+        if gate is not None:
+            gate(session)
         session.add(
             Submission(
                 id=submission_id,
@@ -87,6 +113,9 @@ def add(
                 state=State.QUEUED,
                 organisation=organisation,
                 submitted_by=submitted_by,
+                draft=origin.draft,
+                previous=origin.previous,
+                retention_days=origin.retention_days,
             )
         )
         session.flush()
@@ -218,8 +247,21 @@ def finish(database: Database, claimed: Claim, result: Result, *, actor: str) ->
                 "dossier": result.folder,
                 "dossier_digest": result.dossier_digest,
                 "evidence_digest": result.evidence_digest,
+                "data_digest": result.data_digest,
+                "limits_digest": result.limits_digest,
             },
         )
+        organisation = session.scalar(select(Submission.organisation).where(Submission.id == claimed.submission_id))
+        if ended and organisation is not None:
+            session.add(
+                Spent(
+                    submission=claimed.submission_id,
+                    organisation=organisation,
+                    at=now(),
+                    cpu_seconds=result.cpu_seconds,
+                    builds=result.builds,
+                )
+            )
         if ended and session.get(OutboxEntry, result.outbox_key) is None:
             session.add(OutboxEntry(key=result.outbox_key, folder=result.folder, put=now()))
     return ended
@@ -245,11 +287,12 @@ def end(
             claimed,
             actor,
             state,
-            {"problems": [_as_json(p) for p in problems], "incident": incident},
+            {"problems": [as_json(p) for p in problems], "incident": incident},
         )
 
 
-def _as_json(problem: Problem) -> dict[str, Any]:
+def as_json(problem: Problem) -> dict[str, Any]:
+    """Write a problem as it is kept in a record."""
     given = asdict(problem)
     params = {
         str(k): v if isinstance(v, str | int | float | bool | None) else str(v) for k, v in given["params"].items()
@@ -325,7 +368,7 @@ def requeue_expired(database: Database, *, actor: str, attempts: int = ATTEMPTS)
                     "It is not tried again.",
                     params={"attempts": row.attempt},
                 )
-                _end(session, claimed, actor, State.FAILED, {"problems": [_as_json(problem)]})
+                _end(session, claimed, actor, State.FAILED, {"problems": [as_json(problem)]})
                 given_up += 1
             elif _changed(
                 session,
@@ -375,6 +418,35 @@ def versions_of(database: Database, submission: Submission, *, limit: int = 20) 
             )
             .order_by(Submission.received.desc())
             .limit(limit)
+        ).all()
+
+
+def earlier_on_same_data(
+    database: Database, submission: Submission, data_digest: str, before: dt.datetime
+) -> Sequence[Submission]:
+    """List the finished submissions of the same organisation on the same data whose results could be seen by a time.
+
+    Args:
+        submission: left out itself.
+        data_digest: SHA-256 of the evaluation data.
+        before: only what had ended by then.
+    """
+    same = (
+        Submission.organisation.is_(None)
+        if submission.organisation is None
+        else Submission.organisation == submission.organisation
+    )
+    with database.reading() as session:
+        return session.scalars(
+            select(Submission)
+            .where(
+                same,
+                Submission.data_digest == data_digest,
+                Submission.state == State.DONE,
+                Submission.ended < before,
+                Submission.id != submission.id,
+            )
+            .order_by(Submission.ended)
         ).all()
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from sandbox.records import queue
 from sandbox.records.database import Database
-from sandbox.records.tables import State, Submission
+from sandbox.records.tables import State, Submission, now
 from sandbox.stages import NAMES
 from sandbox.web.words import Pages
 
@@ -34,6 +34,7 @@ class Progress:
         index: place of the stage among `STAGES`; -1 before the first.
         percent: of the whole, 0 to 100.
         text: in the reader's language.
+        used: time since it was begun, in the reader's language; empty before that.
         over: nothing more will come.
     """
 
@@ -42,6 +43,7 @@ class Progress:
     index: int
     percent: int
     text: str
+    used: str
     over: bool
 
 
@@ -70,8 +72,22 @@ def progress_of(submission: Submission, before: int, words: Pages) -> Progress:
         percent = 100
         text = words(f"state.{state.value}")
     return Progress(
-        state=state.value, stage=submission.stage, index=index, percent=percent, text=text, over=state.is_over
+        state=state.value,
+        stage=submission.stage,
+        index=index,
+        percent=percent,
+        text=text,
+        used=_used(submission, words),
+        over=state.is_over,
     )
+
+
+def _used(submission: Submission, words: Pages) -> str:
+    """Say how long it has been worked on, to the second; empty before that."""
+    if submission.started is None or submission.state == State.QUEUED:
+        return ""
+    seconds = int(((submission.ended or now()) - submission.started).total_seconds())
+    return words("status.used", time=f"{seconds // 60}:{seconds % 60:02d}")
 
 
 class Streams:

@@ -24,8 +24,9 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as BaseResponse
 
 from model_cards.dossier import Dossier
+from sandbox.drafting.writing import section_of
 from sandbox.errors import NotAllowed
-from sandbox.records import queue, uploads
+from sandbox.records import drafts, queue, uploads
 from sandbox.records.tables import State, Submission
 from sandbox.review import portfolio as systems
 from sandbox.review.permissions import Permission
@@ -204,7 +205,21 @@ def submission(lang: str, submission_id: str) -> BaseResponse | str:
         progress=progress,
         stages=STAGES,
         problems=[(p.get("field", ""), *words().problem(p)) for p in found.problems],
+        mend=_mend(lang, found),
     )
+
+
+def _mend(lang: str, found: Submission) -> dict[str, str] | None:
+    """Give for each field that is wrong the page on which it is filled in; None where there is no draft any more."""
+    draft = drafts.find(service().database, found.draft) if found.draft is not None else None
+    if draft is None or draft.submission not in (None, found.id) or not _may("submit", found.organisation):
+        return None
+    sections = {p["field"]: section_of(p["field"]) for p in found.problems if p.get("field")}
+    return {
+        field: url_for("wizard.section", lang=lang, draft_id=draft.id, section=section)
+        for field, section in sections.items()
+        if section
+    }
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/events")
@@ -245,6 +260,7 @@ def report(lang: str, submission_id: str) -> str:
         offered=offered,
         has_card=f"model_card.{lang}.html" in files,
         versions=queue.versions_of(service().database, found),
+        previous=queue.find(service().database, found.previous) if found.previous else None,
     )
 
 

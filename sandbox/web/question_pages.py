@@ -15,16 +15,19 @@ from flask import Blueprint, Response, redirect, render_template, request, sessi
 from werkzeug.wrappers import Response as BaseResponse
 
 from checks.ai_act import rules as law
-from checks.ai_act.answers import Profile, check_answers, facts
+from checks.ai_act.answers import Profile, check_answers, facts, in_present_words
 from checks.ai_act.classify import classify, next_questions
 from checks.ai_act.logic import UNKNOWN
 from checks.ai_act.rules import Question
 from checks.declaration import Declaration, Role, Size
+from sandbox.drafting.writing import organisation as organisation_of
 from sandbox.errors import NotAllowed
+from sandbox.records import drafts as records
 from sandbox.web import drafts
 from sandbox.web import identity as who
-from sandbox.web.pages import service
+from sandbox.web.pages import ACTOR, service
 from sandbox.web.security import require_token
+from sandbox.web.wizard.opening import opened
 
 blueprint = Blueprint("questions", __name__, url_prefix="/<lang:lang>/questions")
 
@@ -50,10 +53,39 @@ def _blocks() -> tuple[str, ...]:
     return tuple(dict.fromkeys(q.block for q in law.load().questions))
 
 
+def _of_submission() -> str | None:
+    """Give the draft of a submission that this questionnaire is a section of; None where it stands by itself."""
+    return (request.view_args or {}).get("draft_id")
+
+
+@blueprint.url_defaults
+def _stay_in_submission(endpoint: str, values: dict[str, Any]) -> None:
+    if endpoint.startswith("draft_questions.") and "draft_id" not in values:
+        values["draft_id"] = _of_submission()
+
+
 def _draft() -> tuple[str, Answers] | None:
-    draft_id = session.get(DRAFT)
-    content = drafts.read(service().database, draft_id) if isinstance(draft_id, str) else None
-    return None if content is None else (str(draft_id), content)
+    of_submission = _of_submission()
+    if of_submission is not None:
+        whole = opened(of_submission)
+        given = whole.section("questionnaire").get("all") or whole.section("questionnaire").get("answers") or {}
+        content: Answers | None = {"organisation": organisation_of(whole), "answers": given}
+        draft_id = of_submission if whole.section("system") else None
+    else:
+        draft_id = session.get(DRAFT)
+        content = drafts.read(service().database, draft_id) if isinstance(draft_id, str) else None
+    if content is None or draft_id is None:
+        return None
+    return str(draft_id), {**content, "answers": in_present_words(content["answers"], law.load())}
+
+
+def _write(draft_id: str, content: Answers) -> None:
+    if _of_submission() is None:
+        drafts.write(service().database, draft_id, content)
+        return
+    # What no longer matters stays, in case an answer is changed back; it is not handed in.
+    given = {"all": content["answers"], "answers": _that_matter(content)}
+    records.keep(service().database, draft_id, "questionnaire", given, actor=who.actor(ACTOR))
 
 
 def _profile(organisation: Mapping[str, Any]) -> Profile:
@@ -111,14 +143,22 @@ def _onward(lang: str, content: Answers) -> str:
     """Give the address of the first block with a question that waits; of the result when none does."""
     waiting = _waiting(content)
     if waiting:
-        return url_for("questions.block", lang=lang, block=waiting[0].block)
-    return url_for("questions.result", lang=lang)
+        return url_for(".block", lang=lang, block=waiting[0].block)
+    return url_for(".result", lang=lang)
 
 
 @blueprint.get("")
-def begin(lang: str) -> str:  # noqa: ARG001  # read from the address by `words`
-    """Say what the questionnaire is and ask who one is."""
+def begin(lang: str, draft_id: str | None = None) -> BaseResponse | str:
+    """Say what the questionnaire is and ask who one is; in a submission that was said before."""
     found = _draft()
+    if draft_id is not None:
+        if found is None:
+            return redirect(url_for("wizard.section", lang=lang, draft_id=draft_id, section="system"), 303)
+        first = next((b for b in _blocks() if _shown(found[1], b)), None)
+        onward = _onward(lang, found[1])
+        if first is not None and not _waiting(found[1]):
+            onward = url_for(".block", lang=lang, block=first)
+        return redirect(onward, 303)
     given = found[1]["organisation"] if found else {"roles": ["provider"], "public_body": "no"}
     return _begin_page(given, bool(found), wrong="")
 
@@ -130,9 +170,11 @@ def _begin_page(given: Mapping[str, Any], is_begun: bool, *, wrong: str) -> str:
 
 
 @blueprint.post("")
-def organisation(lang: str) -> BaseResponse | tuple[str, int]:
+def organisation(lang: str, draft_id: str | None = None) -> BaseResponse | tuple[str, int]:
     """Keep who one is and go on to the questions."""
     require_token()
+    if draft_id is not None:
+        return redirect(url_for("wizard.section", lang=lang, draft_id=draft_id, section="system"), 303)
     who.limited("questions")
     roles = [role.value for role in Role if role.value in request.form.getlist("roles")]
     country = request.form.get("country", "").strip().upper()
@@ -151,18 +193,18 @@ def organisation(lang: str) -> BaseResponse | tuple[str, int]:
         session[DRAFT] = drafts.begin(service().database, content)
     else:
         content = {**found[1], "organisation": given}
-        drafts.write(service().database, found[0], content)
+        _write(found[0], content)
     return redirect(_onward(lang, content), 303)
 
 
 @blueprint.get("/<block>")
-def block(lang: str, block: str) -> BaseResponse | str:
+def block(lang: str, block: str, draft_id: str | None = None) -> BaseResponse | str:  # noqa: ARG001  # in the address
     """Put the questions of one block that matter."""
     if block not in _blocks():
         raise NotAllowed("there is no such block")
     found = _draft()
     if found is None:
-        return redirect(url_for("questions.begin", lang=lang), 303)
+        return redirect(url_for(".begin", lang=lang), 303)
     content = found[1]
     questions = _shown(content, block)
     if not questions:
@@ -182,6 +224,7 @@ def block(lang: str, block: str) -> BaseResponse | str:
         before=next((b for b in reversed(blocks[: blocks.index(block)]) if _shown(content, b)), None),
         questions=questions,
         given={q.id: _as_list(answers.get(q.id)) for q in questions},
+        offered={q.id: _offered(q, content) for q in questions},
         missing={q.id for q in questions if q.id not in answers} if again else set(),
         problems=problems,
         steps=_steps(content, block),
@@ -191,22 +234,29 @@ def block(lang: str, block: str) -> BaseResponse | str:
     )
 
 
+def _offered(question: Question, content: Answers) -> list[str]:
+    """List the options of a question that can still mean something."""
+    known = facts(_that_matter(content), _profile(content["organisation"]), law.load())
+    return [o.id for o in question.options if known.offers(question.id, o.id).truth is not False]
+
+
 def _as_list(answer: Any) -> list[str]:
     return [] if answer is None else [answer] if isinstance(answer, str) else list(answer)
 
 
 @blueprint.post("/<block>")
-def answer(lang: str, block: str) -> BaseResponse:
+def answer(lang: str, block: str, draft_id: str | None = None) -> BaseResponse:  # noqa: ARG001  # in the address
     """Keep the answers of one block; stay there while one is missing or a new question came of them."""
     require_token()
     found = _draft()
     if block not in _blocks():
         raise NotAllowed("there is no such block")
     if found is None:
-        return redirect(url_for("questions.begin", lang=lang), 303)
-    draft_id, content = found
+        return redirect(url_for(".begin", lang=lang), 303)
+    kept_as, content = found
     answers = dict(content["answers"])
     put = _shown(content, block)
+    were_offered = {question.id: _offered(question, content) for question in put}
     # Only what was on the page: a question that came up since is put, not taken as missing.
     on_page = set(request.form.getlist("on_page"))
     for question in put:
@@ -218,29 +268,33 @@ def answer(lang: str, block: str) -> BaseResponse:
         else:
             answers[question.id] = options if question.kind == "multi" else options[0]
     content = {**content, "answers": answers}
-    drafts.write(service().database, draft_id, content)
+    for question in put:
+        # An option that was not on the page was not left unticked: its question is put again.
+        if not set(_offered(question, content)) <= set(were_offered[question.id]):
+            answers.pop(question.id, None)
+    _write(kept_as, content)
     wrong = {p.question for p in check_answers(answers, law.load())}
     shown = {q.id for q in _shown(content, block)}
     missing = {q for q in shown & on_page if q not in answers}
     if missing:
         session["missing"] = block
     if missing or wrong & shown or any(q.block == block for q in _waiting(content)):
-        return redirect(url_for("questions.block", lang=lang, block=block), 303)
+        return redirect(url_for(".block", lang=lang, block=block), 303)
     if request.form.get("to") == "result":
-        return redirect(url_for("questions.result", lang=lang), 303)
+        return redirect(url_for(".result", lang=lang), 303)
     later = _blocks()[_blocks().index(block) + 1 :]
     following = next((b for b in later if _shown(content, b)), None)
     if following is None:
         return redirect(_onward(lang, content), 303)
-    return redirect(url_for("questions.block", lang=lang, block=following), 303)
+    return redirect(url_for(".block", lang=lang, block=following), 303)
 
 
 @blueprint.get("/result")
-def result(lang: str) -> BaseResponse | str:
+def result(lang: str, draft_id: str | None = None) -> BaseResponse | str:  # noqa: ARG001  # in the address
     """Show the class that the answers point to, how it came about, and what follows."""
     found = _draft()
     if found is None:
-        return redirect(url_for("questions.begin", lang=lang), 303)
+        return redirect(url_for(".begin", lang=lang), 303)
     content, rules = found[1], law.load()
     organisation = content["organisation"]
     provider = {"name": "-"} | {n: organisation[n] for n in ("size", "country") if n in organisation}
@@ -270,11 +324,11 @@ def result(lang: str) -> BaseResponse | str:
 
 
 @blueprint.get("/answers.yaml")
-def download(lang: str) -> BaseResponse:
+def download(lang: str, draft_id: str | None = None) -> BaseResponse:  # noqa: ARG001  # in the address
     """Give the answers as the file that a submission names under `answers`."""
     found = _draft()
     if found is None:
-        return redirect(url_for("questions.begin", lang=lang), 303)
+        return redirect(url_for(".begin", lang=lang), 303)
     content = found[1]
     document = {"organisation": content["organisation"], "answers": _that_matter(content)}
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
@@ -284,11 +338,13 @@ def download(lang: str) -> BaseResponse:
 
 
 @blueprint.post("/forget")
-def forget(lang: str) -> BaseResponse:
+def forget(lang: str, draft_id: str | None = None) -> BaseResponse:
     """Remove the answers."""
     require_token()
     found = _draft()
-    if found is not None:
+    if draft_id is not None:
+        _write(draft_id, {"organisation": {"roles": ["provider"], "public_body": "no"}, "answers": {}})
+    elif found is not None:
         drafts.forget(service().database, found[0])
     session.pop(DRAFT, None)
-    return redirect(url_for("questions.begin", lang=lang), 303)
+    return redirect(url_for(".begin", lang=lang), 303)

@@ -13,6 +13,7 @@ from flask import Flask, Request, abort, current_app, g, request
 from sandbox.records import queue, uploads
 from sandbox.records.database import Database
 from sandbox.records.tables import new_id
+from sandbox.review import budgets
 from sandbox.settings import Settings
 from sandbox.web.security import SMALL_BODY_BYTES
 
@@ -66,6 +67,7 @@ def keep(
     actor: str,
     organisation: str | None = None,
     submitted_by: str | None = None,
+    origin: queue.Origin | None = None,
 ) -> str:
     """Keep a received upload and put it into the queue.
 
@@ -73,9 +75,13 @@ def keep(
         name: the file name as sent.
         actor: who sent it, for the audit log.
         organisation, submitted_by: whose it is, by id; None where the service has no accounts.
+        origin: what it was put together in; None where it came as a zip.
 
     Returns:
         The id of the submission.
+
+    Raises:
+        OverBudget: the organisation has used what it may; nothing was kept.
     """
     receiving.keep()
     try:
@@ -88,6 +94,8 @@ def keep(
             actor=actor,
             organisation=organisation,
             submitted_by=submitted_by,
+            origin=origin,
+            gate=budgets.gate(_settings(), organisation, receiving.size) if organisation is not None else None,
         )
     except BaseException:
         uploads.remove_upload(_settings(), receiving.submission_id)

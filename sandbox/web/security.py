@@ -6,16 +6,14 @@ that encrypts; its cookie is sent over nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import hmac
 import ipaddress
-import os
 import secrets
 from urllib.parse import urlsplit
 
 from flask import Flask, Request, Response, abort, g, request, session
 
-from sandbox.records.database import private_folder
+from sandbox.records.keyring import drawn
 from sandbox.settings import Settings
 
 PAGE_POLICY = (
@@ -30,17 +28,24 @@ DOCUMENT_POLICY = (
 )
 """Content policy of documents out of a dossier: they run nothing, and have no origin."""
 
+MLFLOW_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
+    "img-src 'self' data:",
+    "img-src 'self' data: blob:; font-src 'self' data:; manifest-src 'self'; worker-src 'self' blob:",
+)
+"""Content policy of MLflow's own pages: everything from here; its scripts write styles into the page."""
+
 SMALL_BODY_BYTES = 64 * 1024
 """Largest body of a request that carries no upload."""
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 TOKEN_FIELD = "csrf"  # noqa: S105  # a field's name
+TOKEN_HEADER = "X-CSRF-Token"  # noqa: S105  # of requests that carry no form
 
 
 def secure(app: Flask, settings: Settings) -> None:
     """Give an application its secret, its checks before each request and its headers after it."""
     host, _, _ = settings.listen.rpartition(":")
-    app.secret_key = _secret(settings)
+    app.secret_key = drawn(settings.state / "keys" / "web.key")
     app.config.update(
         SESSION_COOKIE_NAME="aiact_sandbox",
         SESSION_COOKIE_HTTPONLY=True,
@@ -66,19 +71,6 @@ def is_this_machine(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
-
-
-def _secret(settings: Settings) -> bytes:
-    """Read the key that cookies are signed with; drawn at the first start, private to this user."""
-    file = private_folder(settings.state / "keys") / "web.key"
-    fresh = file.with_name(f".web.{secrets.token_hex(8)}")
-    if not file.exists():
-        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
-            out.write(secrets.token_bytes(32))
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, file)
-        fresh.unlink()
-    return file.read_bytes()
 
 
 def same_origin(asked: Request) -> bool:
@@ -112,13 +104,14 @@ def csrf_token() -> str:
 
 def require_token() -> None:
     """Refuse a form that does not carry the token; call it once the form may be read."""
-    given = request.form.get(TOKEN_FIELD, "")
+    given = request.headers.get(TOKEN_HEADER) or request.form.get(TOKEN_FIELD, "")
     if not hmac.compare_digest(given.encode(), str(session.get(TOKEN_FIELD, "")).encode()) or not given:
         abort(400, "csrf")
 
 
 def _add_headers(response: Response) -> Response:
-    policy = DOCUMENT_POLICY if g.get("is_document") else PAGE_POLICY
+    policy = MLFLOW_POLICY if g.get("is_mlflow") else PAGE_POLICY
+    policy = DOCUMENT_POLICY if g.get("is_document") else policy
     headers = {
         "Content-Security-Policy": policy,
         "X-Content-Type-Options": "nosniff",

@@ -33,8 +33,9 @@ def texts(lang: str) -> Mapping[str, str]:
     Raises:
         FileNotFoundError: there are no words in that language.
     """
-    file = resources.files("sandbox.web").joinpath("locale", lang, "pages.yaml")
-    return dict(_flat(yaml.safe_load(file.read_text(encoding="utf-8")), ""))
+    folder = resources.files("sandbox.web").joinpath("locale", lang)
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
+    return {k: v for f in files for k, v in _flat(yaml.safe_load(f.read_text(encoding="utf-8")), "")}
 
 
 def _flat(value: Any, key: str) -> list[tuple[str, str]]:

@@ -84,6 +84,11 @@ class Recording:
         self._sent += bytes(content)
         self._connection.sendall(content, *rest)
 
+    def sendmsg(self, parts: Any, *rest: Any) -> int:
+        count = int(self._connection.sendmsg(parts, *rest))
+        self._sent += b"".join(bytes(part) for part in parts)[:count]
+        return count
+
     def send(self, content: Any, *rest: Any) -> int:
         done: int = self._connection.send(content, *rest)
         self._sent += bytes(content)[:done]

@@ -105,6 +105,28 @@ def frame(metric: Any, made: real.Made, group: str, favourable: str, label: str)
 
 
 @pytest.mark.bubblewrap
+def test_adult_is_explained_in_every_way_with_a_plot_of_each_and_says_what_a_prediction_takes(adult: Done) -> None:
+    card = (adult.folder / "model_card.en.html").read_text(encoding="utf-8")
+    checks = ("feature_importance", "single_decisions", "inputs_together", "stability", "effects")
+    found = [adult.finding(f"explainability.{name}") for name in checks]
+    found += [adult.finding("explainability.difference_between_groups", group) for group in real.ADULT_GROUPS]
+    for finding in found:
+        assert finding["outcome"] in ("pass", "measured"), finding["check"]
+        assert finding["figures"], finding["check"]
+        for figure in finding["figures"]:
+            for language in ("en", "nl"):
+                assert "<desc" in (adult.folder / "plots" / f"{figure}.{language}.svg").read_text(encoding="utf-8")
+    for title in ("Whether explanations stay the same", "Inputs that go together", "How the answer goes along with"):
+        assert title in card
+    together = {g["group"]["feature"] for g in adult.finding("explainability.inputs_together")["groups"]}
+    assert "education + education-num" in together
+    receipt = json.loads((adult.folder / "run.json").read_text(encoding="utf-8"))["receipt"]
+    each = 1000 * receipt["cpu_seconds"] / receipt["rows_asked"]
+    assert receipt["cpu_seconds_per_1000_predictions"] == pytest.approx(each)
+    assert "Energy per 1,000 predictions" in card
+
+
+@pytest.mark.bubblewrap
 @pytest.mark.parametrize("group", real.ADULT_GROUPS)
 @pytest.mark.parametrize(
     ("check", "name", "metric"),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -124,12 +126,37 @@ def test_the_script_runs_on_its_own_and_counts_the_same(people: Path, tmp_path: 
 
 
 def test_the_script_imports_nothing_beyond_pandas_and_the_standard_library() -> None:
-    import ast
+    def imported(nodes: Iterable[ast.AST]) -> set[str]:
+        named = {n.name for node in nodes if isinstance(node, ast.Import) for n in node.names}
+        named |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+        return {name.partition(".")[0] for name in named}
 
     tree = ast.parse(counting.script())
-    named = {n.name for node in ast.walk(tree) if isinstance(node, ast.Import) for n in node.names}
-    named |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-    assert {name.partition(".")[0] for name in named} <= {"pandas", *sys.stdlib_module_names}
+    assert imported(tree.body) <= {"pandas", *sys.stdlib_module_names}
+    # A Parquet file is read by what pandas itself would need for it, and only then.
+    (reads,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "pieces")
+    assert imported(list(ast.walk(tree))) - imported(tree.body) == {"pyarrow"} == imported(list(ast.walk(reads)))
+
+
+def test_a_parquet_table_is_read_in_pieces_and_counts_as_the_same_table_in_csv(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    n = 3000
+    table = pd.DataFrame(
+        {
+            "sex": rng.choice(["f", "m"], n),
+            "age": np.where(rng.random(n) < 0.1, np.nan, rng.integers(18, 80, n)),
+            "y": rng.integers(0, 2, n),
+        }
+    )
+    table.to_parquet(tmp_path / "t.parquet", row_group_size=500)
+    table.to_csv(tmp_path / "t.csv", index=False)
+    counted = [
+        count_alone.count(
+            Asked(table=tmp_path / name, groups=("sex", "age"), decision="y", bands={"age": (25.0, 40.0)})
+        )
+        for name in ("t.parquet", "t.csv")
+    ]
+    pd.testing.assert_frame_equal(*counted)
 
 
 def test_no_value_of_a_column_that_was_not_named_stands_in_the_counts(people: Path) -> None:

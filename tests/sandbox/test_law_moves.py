@@ -78,7 +78,7 @@ def test_the_same_dossier_has_other_dates_under_the_text_of_2024(
 
 
 @pytest.mark.parametrize(
-    ("practice", "design"), [("intimate_imagery", "imagery_design"), ("abuse_material", "abuse_design")]
+    ("practice", "design"), [("intimate_imagery", "content_design"), ("abuse_material", "content_design")]
 )
 def test_the_two_new_practices_are_prohibited_under_the_current_text_alone(
     practice: str, design: str, settings: Settings, tmp_path: Path
@@ -90,7 +90,7 @@ def test_the_two_new_practices_are_prohibited_under_the_current_text_alone(
         design: "intended",
         "generates": ["media"],
         "generates_exception": "none",
-        "deepfake": "no",
+        "published": ["none"],
         "placed_when": "not_yet",
     }
     old, new = under_both(answers, settings, tmp_path)
@@ -106,10 +106,10 @@ def test_the_day_before_the_new_practices_apply_they_give_no_class_yet(settings:
         **SECTORS["maintenance"].answers,
         "how_it_works": "generative",
         "practices": ["intimate_imagery"],
-        "imagery_design": "intended",
+        "content_design": "intended",
         "generates": ["media"],
         "generates_exception": "none",
-        "deepfake": "no",
+        "published": ["none"],
         "placed_when": "not_yet",
     }
     _, new = under_both(answers, settings, tmp_path, dt.date(2026, 12, 1))

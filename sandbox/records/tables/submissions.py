@@ -44,6 +44,11 @@ class Submission(Base):
         beyond, undecided, within: findings beyond, undecided and within their limit; None before it is done.
         dossier: name of its folder among the dossiers; None before it is done.
         organisation, submitted_by: whose it is, by id; None where the service has no accounts.
+        draft: what it was put together in; None where it came as a zip.
+        previous: the submission that it is a new version of.
+        retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.
+        data_digest: SHA-256 of the evaluation data; None before it is done, and without data.
+        limits_digest: SHA-256 of the provider's own limits; None before it is done, and without limits.
     """
 
     __tablename__ = "submissions"
@@ -81,3 +86,8 @@ class Submission(Base):
     evidence_digest: Mapped[str | None] = mapped_column(String(64))
     organisation: Mapped[str | None] = mapped_column(String(32), index=True)
     submitted_by: Mapped[str | None] = mapped_column(String(32))
+    draft: Mapped[str | None] = mapped_column(String(32))
+    previous: Mapped[str | None] = mapped_column(String(32))
+    retention_days: Mapped[int | None]
+    data_digest: Mapped[str | None] = mapped_column(String(64), index=True)
+    limits_digest: Mapped[str | None] = mapped_column(String(64))

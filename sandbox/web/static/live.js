@@ -4,6 +4,7 @@
   const place = document.querySelector("[data-events]");
   if (!place) return;
   const text = place.querySelector("[data-text]");
+  const used = place.querySelector("[data-used]");
   const bar = place.querySelector("[data-bar]");
   const stages = [...place.querySelectorAll("[data-stages] > li")];
   const again = (seconds) => setTimeout(() => location.reload(), seconds * 1000);
@@ -14,6 +15,7 @@
     const now = JSON.parse(event.data);
     if (text.textContent !== now.text) text.textContent = now.text;
     bar.value = now.percent;
+    used.textContent = now.used;
     stages.forEach((item, i) => {
       item.className = i < now.index ? "past" : i === now.index ? "present" : "ahead";
       if (i === now.index) item.setAttribute("aria-current", "step"); else item.removeAttribute("aria-current");
@@ -26,4 +28,9 @@
     // A browser gives up by itself when the service answers that it has no stream free.
     if (source.readyState === EventSource.CLOSED) again(3);
   };
+})();
+// A page that waits for a short job of a worker asks again; without scripts it reloads itself.
+(() => {
+  const waiting = document.querySelector("[data-reload]");
+  if (waiting) setTimeout(() => location.reload(), Number(waiting.dataset.reload) * 1000);
 })();

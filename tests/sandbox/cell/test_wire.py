@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 import struct
 import threading
@@ -138,6 +139,25 @@ def test_a_category_keeps_its_stated_code_whatever_the_batch_holds() -> None:
     np.testing.assert_array_equal(across(setup(column), batch).codes(0), [2, -1, 0])
     with pytest.raises(ValueError, match="not in the set-up"):
         encode(setup(column), pa.table({"c": pa.array(["w"]).dictionary_encode()}))
+
+
+def test_a_cell_asked_about_a_new_category_is_told_of_it_after_those_it_knows() -> None:
+    column = Column(name="c", type="category", categories=("x", "y"))
+    host, cell = socket.socketpair()
+    told: list[bytes] = []
+    listening = threading.Thread(target=lambda: told.append(cell.recv(100_000)), daemon=True)
+    listening.start()
+    talk = Conversation(Process(connection=host), setup(column), QUICK)
+    try:
+        talk.widen({"c": ("new", "x"), "other": ("z",)})
+        with pytest.raises((ModelFault, CellUnavailable)):
+            talk.load()
+    finally:
+        listening.join(2)
+        talk.close()
+        cell.close()
+    assert re.search(rb'"x",\s*"y",\s*"new"\s*\]', told[0])
+    assert b'"z"' not in told[0]
 
 
 def test_a_batch_with_any_other_column_is_not_sent() -> None:

@@ -219,3 +219,16 @@ def test_a_croissant_file_is_read_as_a_data_sheet(take, tmp_path: Path) -> None:
         "licence": "CC-BY-4.0",
         "known_gaps": "no self-employed",
     }
+
+
+def test_the_data_sheet_of_the_training_data_is_a_part_of_it_or_a_file_of_its_own(take, tmp_path: Path) -> None:
+    croissant = {"@context": {}, "name": "loans", "license": "CC-BY-4.0", "rai:dataLimitations": "no self-employed"}
+    files = {"sheet.yaml": "origin: the ledger\ntraining: train.json\n", "train.json": json.dumps(croissant)}
+    folder = submissions.predictions(tmp_path / "s", files=files, data={"datasheet": "sheet.yaml"})
+    assert take(folder).declaration.datasheet == {
+        "origin": "the ledger",
+        "training": {"licence": "CC-BY-4.0", "known_gaps": "no self-employed"},
+    }
+    inside = {"sheet.yaml": "origin: the ledger\ntraining: {period: 2024}\n"}
+    folder = submissions.predictions(tmp_path / "t", files=inside, data={"datasheet": "sheet.yaml"})
+    assert take(folder).declaration.datasheet == {"origin": "the ledger", "training": {"period": "2024"}}

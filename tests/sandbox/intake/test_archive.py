@@ -129,6 +129,13 @@ def test_bytes_before_and_after_are_refused() -> None:
     assert codes(b"\x1f\x8b" + b"x" * 100) == {"archive.not_zip"}
 
 
+def test_an_end_alone_after_a_few_bytes_is_refused() -> None:
+    # Found by fuzzing: there is no room in it for the record that zip64 would have before the end.
+    for middle in range(0, 30):
+        end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 0, 2, 7, 2, 0)
+        assert codes(b"PK\x03\x04" + bytes(middle) + end) <= {"archive.broken", "archive.zip64", "archive.short"}
+
+
 def test_one_archive_after_another_is_refused() -> None:
     assert codes(raw_zip([plain()]) + raw_zip([plain(name="b.txt")])) & {"archive.broken", "archive.hidden"}
 
@@ -148,6 +155,17 @@ def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     assert codes(bomb, largest=1024**2) == {"archive.too_large"}
     lying = raw_zip([plain(content=b"\0" * (2 * 1024**2), method=8, size=100)])
     assert codes(lying) == {"archive.larger_than_stated"}
+
+
+def test_a_second_end_in_zip64_that_says_something_else_is_refused() -> None:
+    whole = raw_zip([plain(), plain(name="b.txt")])
+    start, end = whole[:-22], whole[-22:]
+    (directory,) = struct.unpack_from("<I", end, 16)
+    record = struct.pack("<4sQ2H2I4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, 1, 1, 50, directory)
+    locator = struct.pack("<4sIQI", b"PK\x06\x07", 0, len(start), 1)
+    assert codes(start + record + locator + end) == {"archive.zip64"}
+    every = end[:8] + struct.pack("<HH", 0xFFFF, 0xFFFF) + end[12:]
+    assert codes(start + record + locator + every) == {"archive.zip64"}
 
 
 def test_too_many_entries_are_refused() -> None:

@@ -42,8 +42,11 @@ def test_every_item_of_a_complete_document_is_found_in_each_kind_of_file(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_half_a_document_says_the_same_in_each_kind_of_file(take, tmp_path: Path, kind: str) -> None:
-    markdown = text_of("half.en.md")
+@pytest.mark.parametrize("name", ["half.en.md", "half.nl.md", "evasive.en.md", "evasive.nl.md"])
+def test_half_and_evasive_documents_say_the_same_in_each_kind_of_file(
+    take, tmp_path: Path, kind: str, name: str
+) -> None:
+    markdown = text_of(name)
     of_file = take(folder_with(tmp_path / "a", f"doc.{kind}", getattr(written, kind)(markdown)))
     of_text = take(folder_with(tmp_path / "b", "doc.md", markdown.encode()))
     states = [{i.id: i.state for i in look(b.documents, "annex_iv", 25).items} for b in (of_file, of_text)]

@@ -296,3 +296,52 @@ def test_row_numbers_are_distinct_and_not_the_places() -> None:
     assert (drawn >= 0).all()
     assert not np.array_equal(np.argsort(drawn), np.arange(10_000))
     assert np.array_equal(drawn, draw_row_numbers(10_000, "ab" * 32))
+
+
+def test_a_parquet_table_is_read_one_column_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pyarrow import parquet
+
+    from sandbox.cell import tables
+    from sandbox.cell.frames import As
+
+    pq.write_table(pa.table({"a.b": [1, 2, 3], "a": ["x", "y", None], "c": [0.5, 1.5, 2.5]}), tmp_path / "t.parquet")
+    asked: list[list[str]] = []
+    read = parquet.ParquetFile.read
+
+    def watched(self: parquet.ParquetFile, columns: list[str], **how: bool) -> pa.Table:
+        asked.append(columns)
+        return read(self, columns=columns, **how)
+
+    monkeypatch.setattr(parquet.ParquetFile, "read", watched)
+    opened = tables.open_table(
+        tmp_path / "t.parquet", {"format": "parquet", "delimiter": "", "missing": [""], "most_rows": 100}
+    )
+    tables.head(opened)
+    assert asked == []
+    assert [opened.take(i).to_pylist() for i in range(3)] == [[1, 2, 3], ["x", "y", None], [0.5, 1.5, 2.5]]
+    for i in range(3):
+        tables.column(opened, i, As.AUTOMATIC, 1000)
+    assert all(len(columns) == 1 for columns in asked)
+
+
+def test_a_large_csv_is_gone_through_once_per_column_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sandbox.cell import tables
+    from sandbox.cell.frames import As, Fault, Unreadable
+
+    (tmp_path / "t.csv").write_text('\na;b;c\n1;"x;1";0.5\n2;;1\n3;"y\nz";?\n')
+    (tmp_path / "ragged.csv").write_text("a,b\n1,2\n3\n")
+    stated = {"format": "csv", "delimiter": "", "missing": ["", "?"], "most_rows": 100}
+
+    def written() -> list[bytes]:
+        opened = tables.open_table(tmp_path / "t.csv", stated)
+        columns = [b"".join(map(bytes, tables.column(opened, i, As.AUTOMATIC, 1000))) for i in range(3)]
+        return [tables.head(opened), *columns]
+
+    whole = written()
+    monkeypatch.setattr(tables, "WHOLE_BYTES", 0)
+    assert written() == whole
+    with pytest.raises(Unreadable) as raised:
+        tables.open_table(tmp_path / "ragged.csv", stated)
+    assert raised.value.fault is Fault.RAGGED

@@ -22,11 +22,12 @@ def _codes_in_the_source() -> set[str]:
     found = {code for code, _ in _OWN_WORDS} | set(_REASONS.values())
     families = {code.partition(".")[0] for code in texts("en")["refusals"]}
     folder = Path(sandbox.intake.__file__).parent
-    for path in (*folder.glob("*.py"), folder.parent / "starting.py"):
+    beside = (folder.parent / "environments" / "requirements.py", folder.parent / "starting.py")
+    for path in (*folder.glob("*.py"), *beside):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and CODE.match(node.value):
                 family, _, rest = node.value.partition(".")
-                if family in families and rest not in ("file", "yaml", "yml", "inputs", "csv"):
+                if family in families and rest not in ("file", "yaml", "yml", "inputs", "csv", "txt"):
                     found.add(node.value)
     from checks.ai_act.answers import AnswerProblem
 
@@ -42,7 +43,7 @@ def _options(model: type) -> str:
 def test_every_code_that_is_used_has_words_and_every_word_is_used() -> None:
     used = _codes_in_the_source()
     fields = {"data.file", "counts.file", "predictions.file", "model.file", "inputs.order", "predictions.decision"}
-    fields |= {"data.columns", "model.allow_code", "predictions.score"}
+    fields |= {"data.columns", "model.allow_code", "model.requirements", "predictions.score"}
     worded = set(texts("en")["refusals"])
     assert used - fields - worded == set()
     assert worded - used == set()

@@ -237,6 +237,24 @@ def test_a_pair_of_attributes_leaves_only_where_all_of_it_and_both_attributes_le
             assert finding.figures == ()
 
 
+def test_three_attributes_crossed_never_leave_and_keep_no_pair_in(settings: Settings) -> None:
+    rows = [
+        (sex, origin, town, label, decision, round(n * share))
+        for sex, origin, n in (("f", "x", 60), ("f", "y", 50), ("m", "x", 80), ("m", "y", 40))
+        for town, share in (("a", 0.9), ("b", 0.1))
+        for label, decision in ALL
+    ]
+    made = releases.judged(rows, ("sex", "origin", "town"))
+    crossed = made.dossier.finding("fairness.intersections", "sex × origin × town")
+    assert crossed is not None
+    assert crossed.groups
+    left = publish(made, settings).dossier
+    assert "sex × origin × town" not in {t.attribute for t in left.counts}
+    finding = left.finding("fairness.intersections", "sex × origin × town")
+    assert finding is not None
+    assert (finding.groups, finding.measures, finding.figures) == ((), (), ())
+
+
 @pytest.fixture(scope="module")
 def measured() -> Assessment:
     """An assessment with explained rows and single decisions."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from checks.declaration import Declaration
-from checks.evidence import Answers, Document, Evidence, digest_of
+from checks.evidence import BIN_COLUMNS, Answers, Document, Evidence, TrainingFacts, digest_of
 from sandbox.errors import Broken
 from sandbox.records import evidence_store
 from sandbox.settings import Settings
@@ -120,6 +120,29 @@ def test_evidence_comes_back_bit_for_bit(settings: Settings, rows: int) -> None:
     assert back is not None
     same(given, back)
     assert digest_of(back) == given.digest
+
+
+def test_the_stated_population_and_what_is_kept_of_training_data_come_back(settings: Settings) -> None:
+    training = TrainingFacts(
+        rows=9,
+        columns=pa.table({n: pa.array([None, "a"]) for n in BIN_COLUMNS}),
+        twins=np.linspace(0, 1, 3),
+        alike=np.arange(6, dtype=np.int32).reshape(3, 2),
+        alike_label=np.array([0, 1, -1], dtype=np.int32),
+        near=np.zeros(3, dtype=np.int32),
+        known_unit=np.array([0, 1, -1], dtype=np.int8),
+    )
+    given = replace(evidence(3), population={"sex": {"f": 0.3, "é": 0.7}}, training=training)
+    given = replace(given, digest=digest_of(given))
+    evidence_store.store(given, settings)
+    back = evidence_store.load(given.digest, settings)
+    assert back is not None
+    same(given, back)
+    assert back.population == given.population
+    assert back.training is not None
+    assert back.training.columns.equals(training.columns)
+    assert back.training.alike.tolist() == training.alike.tolist()
+    assert back.training.known_unit.dtype == np.int8
 
 
 def test_evidence_without_rows_comes_back(settings: Settings) -> None:

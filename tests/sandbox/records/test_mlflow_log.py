@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from checks.finding import Measure, Outcome
+from checks.finding import Finding, Measure, Outcome
 from model_cards.dossier import Run
 from sandbox.records import mlflow_log
 from sandbox.records.database import Database
@@ -27,7 +27,7 @@ from tests.make import runs as made_up
 def runs(settings: Settings, experiment: str = "Loan decisions") -> list[Any]:
     client = MlflowClient(tracking_uri=settings.tracking_uri)
     found = client.get_experiment_by_name(experiment)
-    return [] if found is None else list(client.search_runs([found.experiment_id]))
+    return [] if found is None else list(client.search_runs([found.experiment_id], f"tags.{mlflow_log.KEY_TAG} != ''"))
 
 
 @pytest.fixture
@@ -272,6 +272,84 @@ def test_the_run_is_found_by_its_metric_and_its_class(folder: Path, settings: Se
         "tags.`outcome/fairness.selection_rate` = 'fail'",
     ):
         assert len(client.search_runs([experiment], query)) == 1
+
+
+def test_the_runs_of_a_systems_versions_stand_under_one_that_says_what_the_newest_came_to(
+    tmp_path: Path, settings: Settings
+) -> None:
+    for number, who in enumerate(("first", "second", "third")):
+        log(tmp_path / who, settings, who=who, found=[] if number == 2 else None)
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name("Loan decisions").experiment_id
+    (system,) = client.search_runs([experiment], f"tags.{mlflow_log.SYSTEM_TAG} = 'Loan decisions'")
+    versions = client.search_runs([experiment], f"tags.mlflow.parentRunId = '{system.info.run_id}'")
+    assert len(versions) == 3
+    assert system.info.status == "FINISHED"
+    assert system.data.tags["newest_version"] == "1.2"
+    assert system.data.tags["newest_findings_beyond"] == "0"
+    assert "# Loan decisions" in system.data.tags["mlflow.note.content"]
+
+
+def test_an_older_assessment_that_is_logged_late_does_not_speak_for_the_system(
+    tmp_path: Path, settings: Settings
+) -> None:
+    log(tmp_path / "newer", settings, who="newer")
+    late = made_up.write(tmp_path / "late", who="late", found=[])
+    assert late.run is not None
+    earlier = late.run.model_copy(update={"ended": "2020-01-01T00:00:00+00:00"})
+    (tmp_path / "late" / "run.json").write_bytes(earlier.to_json())
+    mlflow_log.log_or_keep(late, tmp_path / "late", settings)
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    experiment = client.get_experiment_by_name("Loan decisions").experiment_id
+    (system,) = client.search_runs([experiment], f"tags.{mlflow_log.SYSTEM_TAG} != ''")
+    assert system.data.tags["newest_at"].startswith("2026-06-01")
+    assert system.data.tags["newest_findings_beyond"] == "1"
+
+
+def replace_attribute(finding: Finding, attribute: str) -> Finding:
+    return finding.model_copy(update={"attribute": attribute})
+
+
+def test_the_description_is_the_card_without_names_of_persons_and_within_mlflows_limit(
+    folder: Path, settings: Settings
+) -> None:
+    many = [replace_attribute(f, f"{f.attribute}{n}") for n in range(12) for f in made_up.dossier().findings]
+    made = made_up.write(folder, who="somebody", found=many)
+    assert made.run is not None
+    text = mlflow_log.description_of(made.dossier, made.run)
+    assert text.startswith("# Loan decisions")
+    assert "not a regulatory sandbox under Article 57" in text
+    assert "beyond the limit set" in text
+    assert len(text) <= mlflow_log.TAG_LENGTH
+    assert text.endswith("model_card.en.md.")
+    for kept_out in ("somebody", "someone", "](#", "<a id", "model-index"):
+        assert kept_out not in text
+
+
+def test_two_organisations_with_systems_of_one_name_share_nothing(
+    tmp_path: Path, settings: Settings, database: Database
+) -> None:
+    for number, name in enumerate(("North", "South")):
+        whose = (str(number) * 32, name)
+        made_up.write(tmp_path / name, who=name)
+
+        class One:
+            def letters(self, folder: Path = tmp_path / name, whose: tuple[str, str] = whose) -> Any:
+                return [mlflow_log.Letter(key=mlflow_log.key_of(folder), folder=folder, organisation=whose)]
+
+            def logged(self, *_: object) -> None: ...
+
+            def failed(self, letter: object, problem: str) -> None:
+                pytest.fail(problem)
+
+        assert len(mlflow_log.drain(One(), settings).logged) == 1
+    client = MlflowClient(tracking_uri=settings.tracking_uri)
+    for number, name in enumerate(("North", "South")):
+        (experiment,) = client.search_experiments(filter_string=f"tags.organisation = '{str(number) * 32}'")
+        assert experiment.name.startswith(f"Loan decisions ({name}")
+        assert {r.data.tags["organisation"] for r in client.search_runs([experiment.experiment_id])} == {
+            str(number) * 32
+        }
 
 
 def test_an_experiment_that_was_deleted_is_taken_up_again(tmp_path: Path, settings: Settings) -> None:

@@ -13,6 +13,8 @@ import pytest
 
 from sandbox import signing
 from sandbox.errors import Refused
+from sandbox.keys.held import KEY_VARIABLE, open_signer
+from sandbox.keys.listed import key_id, load_key_list
 from sandbox.verifying import verify
 from tests.make import dossiers
 from tests.make.assessments import assessment
@@ -35,8 +37,8 @@ def test_the_signature_is_read_by_the_libraries_of_its_standards(base: Path) -> 
     key = dossiers.key(base)
     signing.sign(base / "dossier", key)
     envelope = Envelope.from_dict(json.loads((base / "dossier" / "signature").read_bytes()))
-    public = SSlibKey.from_crypto(key.held.public_key(), signing.key_id(key.public))
-    assert list(envelope.verify([public], 1)) == [signing.key_id(key.public)]
+    public = SSlibKey.from_crypto(key.held.public_key(), key_id(key.public))
+    assert list(envelope.verify([public], 1)) == [key_id(key.public)]
     assert envelope.pae() == signing.pae(envelope.payload)
     message = ParseDict(json.loads(envelope.payload), Message())
     Statement.copy_from_pb(message).validate()
@@ -102,7 +104,7 @@ def test_a_signer_who_states_another_summary_than_the_dossier_holds_is_noticed(b
     assert read.run is not None
     said = {**signing.summary(read.dossier, read.run), "risk_class": "minimal"}
     payload = signing.statement(sums, said, public=key.public, before={}, signed_at=dossiers.NOW)
-    (base / "dossier" / "signature").write_bytes(signing.written(key.envelope(payload)))
+    (base / "dossier" / "signature").write_bytes(signing.written(signing.envelope(key, payload)))
     assert [p.code for p in verify(base / "dossier").problems] == ["signature.summary"]
 
 
@@ -119,19 +121,19 @@ def test_nobody_signs_a_dossier_that_was_changed_or_twice_with_one_key(base: Pat
 def test_a_private_key_is_its_owners_alone_and_never_overwritten_or_shown(base: Path) -> None:
     key = dossiers.key(base)
     assert stat.S_IMODE((base / "ours.pem").stat().st_mode) == 0o600
-    assert repr(key) == f"PrivateKey({signing.key_id(key.public)})"
+    assert repr(key) == f"PrivateKey({key_id(key.public)})"
     with pytest.raises(FileExistsError):
         dossiers.key(base)
-    assert len(signing.load_key_list(base / "keys.json").keys) == 1
+    assert len(load_key_list(base / "keys.json").keys) == 1
     assert "PRIVATE" not in (base / "keys.json").read_text()
 
 
 def test_a_key_comes_from_the_environment_where_no_file_is_named(base: Path) -> None:
     key = dossiers.key(base)
-    environment = {signing.KEY_VARIABLE: (base / "ours.pem").read_text()}
-    assert signing.load_key(None, environment).public == key.public
+    environment = {KEY_VARIABLE: (base / "ours.pem").read_text()}
+    assert open_signer("", environment).public == key.public
     with pytest.raises(Refused, match="no key"):
-        signing.load_key(None, {})
+        open_signer("", {})
 
 
 def test_what_is_no_ed25519_key_is_refused_without_showing_it(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_what_is_no_ed25519_key_is_refused_without_showing_it(tmp_path: Path) ->
     for content in (other, b"secret words that are no key"):
         (tmp_path / "k.pem").write_bytes(content)
         with pytest.raises(Refused) as refused:
-            signing.load_key(tmp_path / "k.pem")
+            open_signer(str(tmp_path / "k.pem"))
         assert "secret words" not in str(refused.value)
 
 
@@ -156,10 +158,10 @@ def test_what_is_no_key_list_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys").write_text(content)
     if content == "":
         with pytest.raises(Refused):
-            signing.load_key_list(tmp_path / "keys")
+            load_key_list(tmp_path / "keys")
         return
     with pytest.raises(Refused) as refused:
-        signing.load_key_list(tmp_path / "keys")
+        load_key_list(tmp_path / "keys")
     assert refused.value.problems[0].field == "key_list"
 
 
@@ -169,7 +171,7 @@ def test_an_id_that_is_not_of_its_key_is_refused(base: Path) -> None:
     given["keys"][0]["id"] = "0" * 64
     (base / "keys.json").write_text(json.dumps(given))
     with pytest.raises(Refused, match="SHA-256 of its public key"):
-        signing.load_key_list(base / "keys.json")
+        load_key_list(base / "keys.json")
 
 
 def test_the_last_day_of_a_key_may_not_lie_before_its_first(base: Path) -> None:
@@ -196,3 +198,21 @@ def test_the_last_day_of_a_key_may_not_lie_before_its_first(base: Path) -> None:
 def test_a_list_of_hashes_is_read_strictly(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # each says something else
         signing.parse_sums(raw)
+
+
+def test_a_service_with_a_key_signs_what_it_judges_and_hands_nothing_over_without_it(base: Path) -> None:
+    from sandbox.errors import NotSigned
+    from sandbox.judge_again import judge_again
+    from sandbox.settings import Settings
+
+    dossiers.key(base)
+    settings = Settings(state=base / "state", signing=str(base / "ours.pem"))
+    dossiers.whole(base / "before", assessment())
+    judge_again(base / "before", out=base / "after", settings=settings, languages=["en"])
+    found = verify(base / "after", key_list=base / "keys.json")
+    assert found.unchanged
+    assert len(found.signatures) == 1
+    (base / "ours.pem").unlink()
+    with pytest.raises(NotSigned, match="could not be signed"):
+        judge_again(base / "before", out=base / "never", settings=settings, languages=["en"])
+    assert not (base / "never").exists()

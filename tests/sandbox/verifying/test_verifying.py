@@ -20,6 +20,8 @@ from click.testing import CliRunner
 
 from sandbox import signing, verifying
 from sandbox.cli import main
+from sandbox.keys.held import open_signer
+from sandbox.keys.listed import load_key_list
 from sandbox.records.uploads import zip_dossier
 from sandbox.verifying import verify
 from tests.make import dossiers
@@ -141,7 +143,7 @@ def test_an_unsigned_dossier_is_valid_and_says_so(tmp_path: Path) -> None:
 
 def test_what_is_printed_of_a_signed_dossier_is_the_agreed_sentence(base: Path) -> None:
     found = verify(base / "dossier", key_list=base / "keys.json")
-    key = signing.load_key_list(base / "keys.json").keys[0].id
+    key = load_key_list(base / "keys.json").keys[0].id
     assert found.as_text().splitlines()[0] == (
         f"Unchanged since signed by key {key}. "
         "This does not show that the figures are right or that the system complies."
@@ -198,7 +200,7 @@ def test_a_signature_from_within_the_days_of_a_key_that_was_replaced_since_still
 
 
 def test_a_key_list_in_yaml_is_read_like_one_in_json(base: Path) -> None:
-    key = signing.load_key_list(base / "keys.json").keys[0]
+    key = load_key_list(base / "keys.json").keys[0]
     (base / "keys.yaml").write_text(
         f"format: 1\nkeys:\n- id: {key.id}\n  public_key: {key.public_key}\n  name: NO\n  valid_from: 2026-01-01\n"
     )
@@ -324,7 +326,7 @@ def test_a_dossier_of_a_hundred_megabytes_is_checked_fast(base: Path, as_zip: bo
         for _ in range(100):
             file.write(os.urandom(1024 * 512) + bytes(1024 * 512))
     dossiers.write_sums(base / "dossier")
-    signing.sign(base / "dossier", signing.load_key(base / "ours.pem"))
+    signing.sign(base / "dossier", open_signer(str(base / "ours.pem")))
     target = base / "dossier"
     if as_zip:
         target = base / "one.zip"

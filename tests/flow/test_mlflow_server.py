@@ -1,0 +1,240 @@
+"""Assessments in a real MLflow server, and its pages as people of two organisations see them through the service."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from waitress.server import create_server
+
+from sandbox.app import create_app
+from sandbox.records import mlflow_log
+from sandbox.records.database import Database, migrate
+from sandbox.review import people
+from sandbox.review.permissions import Role
+from sandbox.settings import Settings
+from tests.conftest import skip_or_fail
+from tests.make import runs
+
+pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
+
+PASSWORD = "four words that differ"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A tracking server of MLflow's own, on this machine."""
+    folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    command = [
+        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+    ]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **mlflow_log.ENVIRONMENT}
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            except OSError:
+                assert process.poll() is None, (folder / "log").read_text()
+                assert time.monotonic() < until, (folder / "log").read_text()
+                time.sleep(0.3)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def installation(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dict[str, str]]]:
+    """A service with two organisations, each with a person who reads, and one assessed system of the same name."""
+    folder = tmp_path_factory.mktemp("service")
+    settings = Settings(
+        state=folder / "state", accounts="local", listen="127.0.0.1:8080", mlflow_tracking_uri=server, worker_beside=0
+    )
+    migrate(settings)
+    database = Database(settings)
+    whose: dict[str, str] = {}
+    letters = []
+    for name in ("North", "South"):
+        person = people.create_person(database, login=name.lower(), name=name, password=PASSWORD, actor="test")
+        whose[name] = people.create_organisation(database, name=name, actor="test")
+        people.give_role(database, person_id=person, organisation_id=whose[name], role=Role.REVIEWER, actor="test")
+        made = folder / name
+        runs.write(made, who=name)
+        letters.append(mlflow_log.Letter(key=mlflow_log.key_of(made), folder=made, organisation=(whose[name], name)))
+
+    class Outbox:
+        def letters(self) -> Any:
+            return letters
+
+        def logged(self, *_: object) -> None: ...
+
+        def failed(self, _: object, problem: str) -> None:
+            pytest.fail(problem)
+
+    drained = mlflow_log.drain(Outbox(), settings)
+    assert len(drained.logged) == 2, drained.problem
+    yield settings, whose
+    database.close()
+
+
+@pytest.fixture
+def reading(installation: tuple[Settings, dict[str, str]]) -> Iterator[Any]:
+    """A client that is signed in as somebody of one of the organisations, by its name."""
+    app = create_app(installation[0])
+
+    def signed_in(name: str) -> FlaskClient:
+        client = app.test_client()
+        page = client.get("/en/sign-in").text
+        token = re.search(r'name="csrf" value="([^"]+)"', page)
+        assert token is not None
+        entered = client.post("/en/sign-in", data={"csrf": token[1], "login": name.lower(), "password": PASSWORD})
+        assert entered.status_code == 303
+        return client
+
+    yield signed_in
+    app.extensions["aiact_sandbox"].database.close()
+
+
+def experiments(client: FlaskClient) -> list[dict[str, Any]]:
+    answer = client.get("/mlflow/ajax-api/2.0/mlflow/experiments/search?max_results=50")
+    assert answer.status_code == 200
+    return list(answer.get_json()["experiments"])
+
+
+def search(client: FlaskClient, *ids: str, **more: Any) -> Any:
+    return client.post("/mlflow/ajax-api/2.0/mlflow/runs/search", json={"experiment_ids": list(ids), **more})
+
+
+def test_a_reader_finds_the_runs_of_their_own_organisation_by_class_and_by_metric(reading: Any) -> None:
+    client = reading("North")
+    (mine,) = experiments(client)
+    assert mine["name"].startswith("Loan decisions (North")
+    for query in ("tags.risk_class = 'high_risk_annex_iii'", "metrics.`fairness.selection_rate.ratio/sex` < 0.8"):
+        found = search(client, mine["experiment_id"], filter=query).get_json()["runs"]
+        assert len(found) == 1
+    run_id = found[0]["info"]["run_id"]
+    listed = client.get(f"/mlflow/ajax-api/2.0/mlflow/artifacts/list?run_id={run_id}").get_json()
+    assert "model_card.en.html" in {f["path"] for f in listed["files"]}
+    card = client.get(f"/mlflow/get-artifact?run_uuid={run_id}&path=model_card.en.html")
+    assert "Card en" in card.text
+    assert card.headers["Content-Security-Policy"].startswith("sandbox")
+
+
+def test_nothing_of_another_organisation_is_reached(reading: Any) -> None:
+    north, south = reading("North"), reading("South")
+    (theirs,) = experiments(south)
+    experiment = theirs["experiment_id"]
+    (mine,) = experiments(north)
+    run_id = search(south, experiment).get_json()["runs"][0]["info"]["run_id"]
+    graph = {
+        "query": "query GetRun($data: MlflowGetRunInput!) { mlflowGetRun(input: $data) { run { info { runName } } } }"
+    }
+    refused = [
+        search(north, experiment),
+        search(north, mine["experiment_id"], experiment),
+        search(north),
+        north.get(f"/mlflow/ajax-api/2.0/mlflow/experiments/get?experiment_id={experiment}"),
+        north.get(f"/mlflow/ajax-api/2.0/mlflow/runs/get?run_id={run_id}"),
+        north.get(f"/mlflow/ajax-api/2.0/mlflow/artifacts/list?run_id={run_id}"),
+        north.get(f"/mlflow/get-artifact?run_uuid={run_id}&path=dossier.json"),
+        north.get(f"/mlflow/ajax-api/2.0/mlflow/metrics/get-history?run_id={run_id}&metric_key=a"),
+        north.post("/mlflow/graphql", json={**graph, "variables": {"data": {"runId": run_id}}}),
+        north.post(
+            "/mlflow/graphql",
+            json={"query": f'{{ mlflowGetRun(input: {{runId: "{run_id}"}}) {{ run {{ info {{ runName }} }} }} }}'},
+        ),
+    ]
+    assert {answer.status_code for answer in refused} == {404}
+    assert south.post("/mlflow/graphql", json={**graph, "variables": {"data": {"runId": run_id}}}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "ajax-api/2.0/mlflow/runs/create"),
+        ("POST", "ajax-api/2.0/mlflow/runs/delete"),
+        ("POST", "ajax-api/2.0/mlflow/experiments/create"),
+        ("POST", "ajax-api/2.0/mlflow/runs/set-tag"),
+        ("POST", "api/2.0/mlflow/runs/search"),
+        ("GET", "api/2.0/mlflow-artifacts/artifacts"),
+        ("GET", "ajax-api/2.0/mlflow/registered-models/search"),
+        ("GET", "static-files/../ajax-api/2.0/mlflow/experiments/search"),
+        ("GET", "metrics"),
+    ],
+)
+def test_what_is_no_read_of_the_table_is_not_passed_on(reading: Any, method: str, path: str) -> None:
+    client = reading("North")
+    answer = client.open(f"/mlflow/{path}", method=method, json={} if method == "POST" else None)
+    assert answer.status_code == 404
+
+
+def test_a_stranger_is_sent_to_sign_in(installation: tuple[Settings, dict[str, str]]) -> None:
+    app = create_app(installation[0])
+    assert "/sign-in" in app.test_client().get("/mlflow/").headers["Location"]
+    app.extensions["aiact_sandbox"].database.close()
+
+
+def test_mlflows_own_page_shows_the_card_in_a_browser(
+    installation: tuple[Settings, dict[str, str]], reading: Any
+) -> None:
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    if program is None:
+        skip_or_fail("chromium is not installed")
+    from playwright.sync_api import sync_playwright
+
+    settings = replace(installation[0], listen=f"127.0.0.1:{free_port()}")
+    app = create_app(settings)
+    web = create_server(app, listen=settings.listen, threads=8)
+    threading.Thread(target=web.run, daemon=True).start()
+    try:
+        with sync_playwright() as started:
+            opened = started.chromium.launch(
+                executable_path=program, args=["--no-sandbox"] if os.geteuid() == 0 else []
+            )
+            page = opened.new_page(viewport={"width": 1400, "height": 1000})
+            page.goto(f"http://{settings.listen}/en/sign-in")
+            page.fill("[name=login]", "north")
+            page.fill("[name=password]", PASSWORD)
+            page.click("main button")
+            page.goto(f"http://{settings.listen}/mlflow/#/experiments")
+            page.get_by_text("Loan decisions (North").first.wait_for(timeout=60_000)
+            assert page.get_by_text("Loan decisions (South").count() == 0
+            (mine,) = experiments(reading("North"))
+            experiment = mine["experiment_id"]
+            run_id = search(reading("North"), experiment, filter="tags.assessment != ''").get_json()["runs"][0]["info"][
+                "run_id"
+            ]
+            page.goto(f"http://{settings.listen}/mlflow/#/experiments/{experiment}/runs/{run_id}")
+            page.get_by_role("heading", name="Summary").first.wait_for(timeout=60_000)
+            shown = page.inner_text("body")
+            assert "not a regulatory sandbox under Article 57" in shown
+            assert "beyond the limit set" in shown
+            opened.close()
+    finally:
+        web.close()
+        app.extensions["aiact_sandbox"].database.close()
