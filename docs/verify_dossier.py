@@ -21,6 +21,7 @@ import zlib
 
 SUMS = "SHA256SUMS"
 SIGNATURE = re.compile(r"signature(\.[1-9][0-9]{0,3})?")
+BESIDE = re.compile(r"(signature|timestamp)(\.[1-9][0-9]{0,3})?")
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT = ("https://in-toto.io/Statement/v1", "urn:aiact-sandbox:dossier:1")
 DAMAGED = (
@@ -98,7 +99,7 @@ def read_sums(raw):
     sums = {}
     for line in text[:-1].split("\n"):
         found = re.fullmatch(r"([0-9a-f]{64})  ([^\x00-\x1f\x7f]+)", line)
-        if not found or found[2] in sums or found[2] == SUMS or SIGNATURE.fullmatch(found[2]):
+        if not found or found[2] in sums or found[2] == SUMS or BESIDE.fullmatch(found[2]):
             raise ValueError("a line is not a SHA-256, two spaces and a path of its own")
         sums[found[2]] = found[1]
     return sums
@@ -138,6 +139,23 @@ def read_signature(raw):
     when = datetime.datetime.fromisoformat(predicate["signed_at"]).astimezone(datetime.UTC)
     earlier = {e["name"]: e["sha256"] for e in predicate["signed_after"]}
     return one["keyid"], when, subjects, earlier, predicate["dossier_digest"]
+
+
+def stamp_problem(raw, stands_beside):
+    """Say what is wrong with the file of a time stamp, or None. Who made it, and of what, is not checked here."""
+    try:
+        given = json.loads(raw)
+        answer = base64.b64decode(given["response"], validate=True)
+    except DAMAGED as damaged:
+        return f"was changed or is damaged: {damaged}"
+    again = {
+        "format": "1",
+        "response": base64.b64encode(answer).decode(),
+        "sha256": hashlib.sha256(answer).hexdigest(),
+    }
+    if (json.dumps(again, sort_keys=True, indent=2) + "\n").encode() != raw:
+        return "was changed or is damaged: it is not written as a time stamp is"
+    return None if stands_beside else "is a time stamp of a signature that is not there"
 
 
 def key_problem(key, when):
@@ -215,8 +233,13 @@ def check(path, key_list, expected):
             wrong.append((name, "is missing"))
         elif name in digests and digests[name] != digest:
             wrong.append((name, "was changed: its hash is not the one " + by))
+    for name in digests:
+        if name.startswith("timestamp") and BESIDE.fullmatch(name):
+            problem = stamp_problem(dossier.read(name), name.replace("timestamp", "signature", 1) in names)
+            if problem:
+                wrong.append((name, problem))
     for name in dossier.names:
-        if listed is not None and name not in listed and name != SUMS and not SIGNATURE.fullmatch(name):
+        if listed is not None and name not in listed and name != SUMS and not BESIDE.fullmatch(name):
             wrong.append((name, "is not part of the dossier: no hash is listed for it"))
     try:
         if json.loads(dossier.read("run.json"))["dossier_digest"] != digests["dossier.json"]:
@@ -254,6 +277,8 @@ def main():
         say(UNSIGNED)
     if signed_by and not given.key_list:
         say("No key list was given: compare the key's id with what its holder publishes.")
+    if signed_by:
+        say("The time of signing is the signer's own statement. A time stamp, where there is one, is not checked here.")
     return 0
 
 

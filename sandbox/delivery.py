@@ -18,8 +18,9 @@ from pathlib import Path
 
 from checks.finding import Figure
 from model_cards import build
-from model_cards.dossier import Assessment, Dossier, ReceiptFacts, Run
+from model_cards.dossier import Assessment, Dossier, ReceiptFacts, Run, Standing
 from model_cards.exports import exports
+from sandbox.errors import NotSigned, Refused
 from sandbox.settings import Settings
 
 LIBRARIES = ("fairlearn", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "shap", "statsmodels", "matplotlib")
@@ -62,6 +63,7 @@ class Delivery:
         seconds: Mapping[str, float],
         notes: Sequence[str] = (),
         who: str = "",
+        standing: Standing | None = None,
     ) -> Assessment:
         """Write all files of the dossier into the draft.
 
@@ -69,7 +71,7 @@ class Delivery:
             dossier: as composed.
             figures: data of its figures.
             languages: of the documents.
-            attested_by, receipt, intake, started, seconds, notes, who: see `Run`.
+            attested_by, receipt, intake, started, seconds, notes, who, standing: see `Run`.
 
         Returns:
             The assessment as documents see it.
@@ -85,6 +87,7 @@ class Delivery:
             machine={"processor": platform.machine(), "system": platform.system(), "kernel": platform.release()},
             notes=tuple(notes),
             who=who or _user(),
+            standing=standing,
         )
         assessment = Assessment(dossier=dossier, run=run, figures=tuple(figures))
         (self.draft / "dossier.json").write_bytes(dossier.to_json())
@@ -97,6 +100,24 @@ class Delivery:
         ]
         (self.draft / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
         return assessment
+
+    def sign(self, settings: Settings) -> None:
+        """Sign the dossier where the operator set a key, before anybody sees it.
+
+        Raises:
+            NotSigned: the key, or the authority for the time, cannot be reached.
+        """
+        if not settings.signing:
+            return
+        from sandbox import signing, timestamps
+        from sandbox.keys.held import open_signer
+
+        authority = settings.timestamp_authority
+        try:
+            signer = open_signer(settings.signing)
+            signing.sign(self.draft, signer, stamp=timestamps.by(authority) if authority else None)
+        except Refused as why:
+            raise NotSigned(f"the dossier could not be signed: {why}") from why
 
     def _export(self, assessment: Assessment, lang: str) -> None:
         """Write what other programs read, once, in the first language."""

@@ -17,13 +17,13 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
-from sandbox import signing
+from sandbox import signing, timestamps
 from sandbox.errors import Problem
-from sandbox.signing import KeyList
+from sandbox.keys.listed import KeyList, key_id, load_key_list
 
 if TYPE_CHECKING:
     from model_cards.dossier import Dossier, Run
@@ -40,6 +40,7 @@ UNSIGNED: Final = (
 )
 EXPECTED: Final = "The digest is the one expected; it stands for {covers}."
 TIME_OWN: Final = "The time of signing is the signer's own statement; it is not a time stamp by somebody else."
+STAMPED: Final = "{name} was there at {at}, says {by}; the authority's certificate was {checked}."
 NO_LIST: Final = (
     "No key list was given, so whose key this is was not checked: compare the key's id with what its holder publishes."
 )
@@ -188,6 +189,7 @@ class SignatureFacts:
         signed_at: as the signer states it, ISO 8601.
         holds: whether the signature is by that key, over what it carries.
         listed: whether the key list has the key, not revoked and valid on that day; None without a key list.
+        stamp: the time stamp beside it, where there is one that belongs to it.
         subjects: SHA-256 by file that were signed, `SHA256SUMS` among them.
         said: what the signer says of the findings.
     """
@@ -198,6 +200,7 @@ class SignatureFacts:
     signed_at: str = ""
     holds: bool = False
     listed: bool | None = None
+    stamp: timestamps.Stamp | None = None
     subjects: Mapping[str, str] = field(default_factory=dict)
     said: Mapping[str, Any] = field(default_factory=dict)
 
@@ -262,6 +265,9 @@ class Verified:
                     "signed_at": s.signed_at,
                     "holds": s.holds,
                     "listed": s.listed,
+                    "timestamp": None
+                    if s.stamp is None
+                    else {"at": s.stamp.at.isoformat(), "by": s.stamp.by, "checked": s.stamp.checked},
                 }
                 for s in self.signatures
             ],
@@ -272,30 +278,37 @@ class Verified:
         }
 
 
-def verify(dossier: Path, *, key_list: Path | None = None, expected_digest: str | None = None) -> Verified:
+def verify(
+    dossier: Path,
+    *,
+    key_list: Path | None = None,
+    expected_digest: str | None = None,
+    timestamp_roots: Path | None = None,
+) -> Verified:
     """Check that a dossier is what was signed, offline and without the service.
 
     Args:
         dossier: its folder or zip.
         key_list: public keys, from elsewhere than the dossier; with it, a signature by one of them is asked for.
         expected_digest: SHA-256, from elsewhere, of `dossier.json` or of `SHA256SUMS`.
+        timestamp_roots: PEM file with certificates, from elsewhere, that time stamps must be under.
 
     Returns:
         Every problem found, by file. Without a signature a dossier is valid too, and the result says so.
 
     Raises:
         FileNotFoundError: there is no such folder or zip.
-        Refused: the key list cannot be read.
+        Refused: the key list or the certificates cannot be read.
     """
-    keys = signing.load_key_list(key_list) if key_list is not None else None
+    keys = load_key_list(key_list) if key_list is not None else None
     try:
         with Contents.of(dossier) as contents:
-            return _verify(contents, keys, expected_digest)
+            return _verify(contents, keys, expected_digest, timestamp_roots)
     except Unreadable as wrong:
         return Verified(problems=(Problem(field=dossier.name, code="dossier.unreadable", message=str(wrong)),))
 
 
-def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | None) -> Verified:
+def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | None, roots: Path | None) -> Verified:
     problems: list[Problem] = list(contents.strange)
     notes: list[str] = []
 
@@ -313,8 +326,11 @@ def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | Non
     for name in signing.signature_names(contents.names):
         if name in digests:
             facts, found = _signature(name, contents.read(name), keys)
-            signatures.append(facts)
             problems += found
+            signatures.append(_stamped(facts, contents, digests, roots, wrong))
+    for name in contents.names:
+        if name.startswith("timestamp") and name not in {timestamps.name_for(s.name) for s in signatures}:
+            wrong(name, "timestamp.alone", "is a time stamp of a signature that is not there")
     signed = next((s for s in signatures if s.holds), None)
 
     listed = _listed(contents, digests, signed, wrong)
@@ -350,7 +366,18 @@ def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | Non
             notes.append(EXPECTED.format(covers=covers))
     if any(s.holds for s in signatures):
         notes += [NO_LIST] if keys is None else []
-        notes += [TIME_OWN, NOT_QUALIFIED]
+        notes += [TIME_OWN] if any(s.stamp is None for s in signatures) else []
+        notes += [
+            STAMPED.format(
+                name=s.name,
+                at=s.stamp.at.isoformat(),
+                by=s.stamp.by,
+                checked="checked" if s.stamp.checked else "not checked: no certificates were given",
+            )
+            for s in signatures
+            if s.stamp is not None
+        ]
+        notes += [NOT_QUALIFIED]
         for s in signatures:
             listed_key = keys.find(s.key_id) if keys is not None else None
             if s.holds and keys is not None and listed_key is None:
@@ -372,6 +399,21 @@ def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | Non
         dossier=read[0] if read else None,
         run=read[1] if read else None,
     )
+
+
+def _stamped(
+    facts: SignatureFacts, contents: Contents, digests: Mapping[str, str], roots: Path | None, wrong: Any
+) -> SignatureFacts:
+    """Add the time stamp that stands beside a signature, where there is one."""
+    name = timestamps.name_for(facts.name)
+    if name not in digests:
+        return facts
+    try:
+        stamp = timestamps.read(contents.read(name), contents.read(facts.name), roots)
+    except timestamps.Unfit as why:
+        wrong(name, "timestamp.unfit", str(why))
+        return facts
+    return replace(facts, stamp=stamp)
 
 
 def _listed(
@@ -406,7 +448,7 @@ def _compare(
         elif name in digests and digests[name] != digest:
             wrong(name, "file.changed", f"was changed: its hash is not the one {by}")
     for name in names:
-        if name not in listed and name != signing.SUMS and not signing.NAMED.fullmatch(name):
+        if name not in listed and name != signing.SUMS and not signing.BESIDE.fullmatch(name):
             wrong(name, "file.unexpected", "is not part of the dossier: no hash is listed for it")
 
 
@@ -498,7 +540,7 @@ def _parsed(name: str, raw: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes]
         raise ValueError("a file is signed twice")
     signer = predicate["signer"]
     public = base64.b64decode(signer["public_key"], validate=True)
-    if signing.key_id(public) != one["keyid"] or signer["key_id"] != one["keyid"]:
+    if key_id(public) != one["keyid"] or signer["key_id"] != one["keyid"]:
         raise ValueError("the key's id is not that of the key")
     for earlier in predicate.get("signed_after", ()):
         if not (isinstance(earlier["name"], str) and isinstance(earlier["sha256"], str)):

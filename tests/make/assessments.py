@@ -319,6 +319,9 @@ def receipt() -> ReceiptFacts:
         bytes_in=1830000,
         bytes_out=130248,
         rows_asked=48000,
+        joules=187.2,
+        cpu_seconds_per_1000_predictions=0.08125,
+        joules_per_1000_predictions=3.9,
     )
 
 

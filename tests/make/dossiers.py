@@ -8,6 +8,7 @@ from pathlib import Path
 from model_cards.dossier import Assessment
 from sandbox import signing
 from sandbox.delivery import Delivery
+from sandbox.keys.held import PrivateKey, new_key, open_signer
 
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 
@@ -53,17 +54,19 @@ def write_sums(folder: Path) -> None:
     (folder / signing.SUMS).write_bytes(signing.sums_of(folder))
 
 
-def key(folder: Path, name: str = "ours", **days: dt.date | None) -> signing.PrivateKey:
+def key(folder: Path, name: str = "ours", **days: dt.date | None) -> PrivateKey:
     """Make a key named `<name>.pem`, listed in `keys.json` of the folder."""
     first = days.get("valid_from") or dt.date(2026, 1, 1)
-    signing.new_key(
-        folder / f"{name}.pem",
+    new_key(
+        str(folder / f"{name}.pem"),
         name=name,
         key_list=folder / "keys.json",
         valid_from=first,
         valid_until=days.get("valid_until"),
     )
-    return signing.load_key(folder / f"{name}.pem")
+    made = open_signer(str(folder / f"{name}.pem"))
+    assert isinstance(made, PrivateKey)
+    return made
 
 
 def flip(path: Path, position: int) -> None:

@@ -180,7 +180,8 @@ def quick(
     **more: Any,
 ) -> Made:
     """Go through all stages at once; the system's name is what the upload holds."""
-    assert more == {"attested_by": "service", "log_to_mlflow": False}
+    assert more["attested_by"] == "service"
+    assert more["log_to_mlflow"] is False
     name = submission.read_bytes().decode("utf-8", "replace")[:100] or "nothing"
     for stage in NAMES[:-1]:
         progress(Stage(name=stage, done=1, total=1))

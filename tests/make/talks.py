@@ -15,7 +15,7 @@ from sandbox.isolation.conversation import Conversation
 from sandbox.isolation.interface import Ending, Limits, Meters
 
 ROOT = Path(__file__).resolve().parents[2]
-_CHILD = "import socket, sys; from sandbox.cell import serve; serve.main(socket.socket(fileno=int(sys.argv[1])))"
+_CHILD = "import socket, sys; from sandbox.cell import serve; serve.answer(socket.socket(fileno=int(sys.argv[1])))"
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -56,7 +57,7 @@ def _given(kind: str, rows: int, **more: object) -> Table:
 _CLASSES = {"binary": 2, "multiclass": 3}
 
 
-def _by_model(kind: str, rows: int = ROWS) -> Evidence:
+def _by_model(kind: str, rows: int = ROWS, *, more: bool = False) -> Evidence:
     answers: dict[str, Callable[[pa.Table], NDArray[np.float64]]] = {
         "binary": lambda shown: _score(shown).reshape(-1, 1),
         "multiclass": lambda shown: np.stack([_score(shown) / 2, 1 - _score(shown), _score(shown) / 2], axis=1),
@@ -68,6 +69,8 @@ def _by_model(kind: str, rows: int = ROWS) -> Evidence:
     )
     rng = np.random.default_rng(8)
     given = _given(kind, rows, weight=rng.lognormal(0, 0.4, rows))
+    if more:
+        given = replace(given, training=_given(kind, 2 * rows), holdout=_given(kind, rows // 2 + 1))
     return by_model(given, answers[kind], declaration, documents=DOCUMENTS, scan=SCAN)
 
 
@@ -102,6 +105,10 @@ MADE: dict[str, Callable[[], Evidence]] = {
     "model, two classes": lambda: _by_model("binary"),
     "model, three classes": lambda: _by_model("multiclass"),
     "model, a number": lambda: _by_model("regression"),
+    "model with training data and a holdout": lambda: _by_model("binary", more=True),
+    "model of a number, with training data and a holdout": lambda: _by_model("regression", more=True),
+    "model with three classes, training data and a holdout": lambda: _by_model("multiclass", more=True),
+    "model of one row, with training data and a holdout": lambda: _by_model("binary", 1, more=True),
     "model that crashed": _failed,
     "predictions": _predictions,
     "predictions with a stated population": lambda: _predictions(

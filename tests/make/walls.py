@@ -17,15 +17,16 @@ from typing import Any
 import pytest
 
 from sandbox.errors import CellUnavailable
-from sandbox.isolation import place
+from sandbox.isolation import place, tree
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.choose import choose
 from sandbox.isolation.docker import Docker, image_present
 from sandbox.isolation.interface import CellFiles, Ending, Limits
+from sandbox.isolation.podman import Podman
 from sandbox.isolation.running import KeptCell
 from sandbox.settings import Settings
 
-BACKENDS: dict[str, Callable[..., Bubblewrap | Docker]] = {"bubblewrap": Bubblewrap, "docker": Docker}
+BACKENDS: dict[str, Callable[..., Bubblewrap | Docker]] = {"bubblewrap": Bubblewrap, "docker": Docker, "podman": Podman}
 LOCAL_BASE = "aiact-sandbox-base:bookworm"
 SMALL = Limits(memory_bytes=256 * 1024**2, processes=24, cpu_seconds=30, wall_seconds=30, start_seconds=20.0)
 
@@ -53,7 +54,7 @@ class Wall:
         """Write a code folder whose entry `serve` is this source; it defines `main(connection)`."""
         folder = self._folder / uuid.uuid4().hex
         folder.mkdir()
-        for name in ("__init__.py", "start.py"):
+        for name in ("__init__.py", "start.py", "landlock.py"):
             shutil.copy(place.CELL_CODE / name, folder / name)
         (folder / "serve.py").write_text(textwrap.dedent(source))
         return folder
@@ -102,6 +103,11 @@ def number(running: KeptCell) -> int:
 def wall_settings(state: Path) -> Settings:
     """The operator's settings with a state of our own, and the local base image where no other is named."""
     found = replace(Settings.from_environment(), state=state, mlflow_tracking_uri="")
+    shared = Path("/var/lib/aiact-sandbox/cell-tree") / tree.tree_digest()
+    if os.geteuid() != 0 and shared.exists() and not tree.tree_path(found).exists():
+        # The tree of the cells of root, who has its own place for it: the same, and read-only to others.
+        tree.tree_path(found).parent.mkdir(parents=True, exist_ok=True)
+        tree.tree_path(found).symlink_to(shared)
     if not image_present(found.cell_base_image) and image_present(LOCAL_BASE):
         found = replace(found, cell_base_image=LOCAL_BASE, docker_build_network="host")
     return found
@@ -126,6 +132,8 @@ def session_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     params=[
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
         pytest.param("docker", marks=pytest.mark.docker),
+        # Rootless: as root there is none to be tried, nor to be skipped.
+        *([pytest.param("podman", marks=pytest.mark.podman)] if os.geteuid() != 0 else []),
     ]
 )
 def wall(
@@ -135,7 +143,7 @@ def wall(
     name: str = request.param
     reason = _absent(name, session_settings)
     if reason is not None:
-        if os.environ.get("CI", "").lower() == "true":
+        if os.environ.get("CI", "").lower() == "true" and name != "podman":
             pytest.fail(f"on CI no wall may be absent: {reason}")
         pytest.skip(reason)
     made = Wall(name, session_settings, tmp_path)
