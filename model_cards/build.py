@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from checks.declaration import Route
 from checks.finding import Figure
 from model_cards.card import Callout, Card, Entries, Entry, Label, Line, Tone, code, line
 from model_cards.dossier import Assessment
@@ -74,24 +73,9 @@ def _facts(material: Material) -> tuple[Entry, ...]:
 
 def _opening(material: Material) -> tuple[Callout, ...]:
     """Say who attests it and how, and what it is not: the first lines of every document."""
-    words, run, dossier = material.words, material.assessment.run, material.dossier
-    said = words(f"card.attested.{run.attested_by if run is not None else 'nobody'}")
-    if run is not None and run.who:
-        said = f"{said} {words('card.attested.by', who=run.who)}"
-    match dossier.submission.route:
-        case Route.MODEL:
-            # Only the receipt shows that a cell ran; without one nothing may be said of it.
-            how = words("card.attested.model") if run is not None and run.receipt is not None else ""
-        case Route.PREDICTIONS | Route.COUNTS:
-            how = words("card.attested.not_run")
-        case Route.DOCUMENTS:
-            how = words("card.attested.documents")
-    lines = [line(said)] + ([line(how)] if how else [])
-    fault = material.fault()
-    if fault is not None:
-        lines.append(line(words("card.attested.model_fault", fault=fault)))
+    words = material.words
     return (
-        Callout(title=words("card.attested.title"), lines=tuple(lines)),
+        Callout(title=words("card.attested.title"), lines=tuple(line(said) for said in material.attestation())),
         Callout(title=words("card.statement.title"), lines=(line(words("card.statement.text")),), tone=Tone.QUIET),
     )
 

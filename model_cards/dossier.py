@@ -19,6 +19,7 @@ from checks.ai_act.contradictions import contradictions, observe
 from checks.ai_act.coverage import cover, law_of
 from checks.ai_act.observing import ages_of, dates_of, groups_of
 from checks.ai_act.risk import Risk
+from checks.ai_act.rules import load
 from checks.declaration import Declaration, Route
 from checks.evidence import Evidence
 from checks.finding import Fact, Figure, Finding, LawRef, Scalar, count_outcomes
@@ -102,6 +103,38 @@ class CountTable(Fact):
     columns: dict[str, tuple[Scalar, ...]]
 
 
+class Noise(Fact):
+    """Noise that was drawn once for the counts of a public package: differential privacy of one row more or less.
+
+    Args:
+        epsilon: of all counts of this package together; smaller hides more.
+        spent: of all packages about the same data so far, this one included.
+        budget: the most that the operator lets them spend.
+        tables: number of count tables that epsilon was divided over, in equal parts.
+        within: 95 % of the counts, or a little more, differ by at most this number of rows from what was counted.
+        mechanism: of the noise, with the library that drew it.
+    """
+
+    epsilon: float
+    spent: float
+    budget: float
+    tables: int
+    within: int
+    mechanism: str
+
+
+class Publication(Fact):
+    """What was done to a dossier before it became public.
+
+    Args:
+        suppress_below: counts of fewer people than this were kept in.
+        noise: None where the figures that leave are as they were measured.
+    """
+
+    suppress_below: int
+    noise: Noise | None = None
+
+
 class Dossier(Fact):
     """One assessment, complete: what `dossier.json` holds.
 
@@ -112,6 +145,7 @@ class Dossier(Fact):
         figures: names of all figures, in the order of findings.
         notes: codes of what must be read beside all figures.
         versions: of this software and of the libraries that the figures come from.
+        publication: of a public package alone; absent from the JSON of a whole dossier.
     """
 
     schema_: str = Field(default=SCHEMA, alias="schema")
@@ -127,6 +161,7 @@ class Dossier(Fact):
     model_fault: dict[str, Any] | None = None
     versions: dict[str, str]
     seed: int
+    publication: Publication | None = None
 
     @property
     def outcome_counts(self) -> Mapping[str, int]:
@@ -147,6 +182,9 @@ class Dossier(Fact):
     def as_dict(self) -> dict[str, Any]:
         """Give the dossier as JSON types, with `system` beside `declaration` as the contract has it."""
         given = self.model_dump(mode="json", by_alias=True)
+        if self.publication is None:
+            # So that a dossier made before there was this field keeps its digest.
+            del given["publication"]
         return {**given, "system": given["declaration"]["system"]}
 
     @classmethod
@@ -177,7 +215,15 @@ class AttemptFacts(Fact):
 
 
 class ReceiptFacts(Fact):
-    """The isolation receipt as documents show it; all figures measured outside the cell."""
+    """The isolation receipt as documents show it; all figures measured outside the cell.
+
+    Args:
+        joules: what the processor packages of the whole machine used meanwhile; None where the machine does not tell.
+        cpu_seconds_per_1000_predictions, joules_per_1000_predictions: of the whole run, loading the model included.
+        test_data_by: who supplied the rows that were asked: `submitter`, and `reviewer` where rows were added that the
+            submitter never saw. A submitter's rows were in its hands together with the model.
+        test_data_digest: SHA-256 of the submitter's rows as handed in; empty where that is not known.
+    """
 
     backend: str
     runtime: str
@@ -194,7 +240,26 @@ class ReceiptFacts(Fact):
     bytes_in: int
     bytes_out: int
     rows_asked: int
+    joules: float | None = None
+    cpu_seconds_per_1000_predictions: float | None = None
+    joules_per_1000_predictions: float | None = None
+    test_data_by: tuple[str, ...] = ()
+    test_data_digest: str = ""
     notes: tuple[str, ...] = ()
+
+
+class Standing(Fact):
+    """What a service knows of a submission beside what is in it.
+
+    Args:
+        retention_days: how long upload and evidence are kept there; None where that is not known.
+        results_before_limits: how many finished submissions on the same data there were when the limits were recorded.
+        limits_changed: whether the last of those had other limits; None where there was none.
+    """
+
+    retention_days: int | None = None
+    results_before_limits: int = 0
+    limits_changed: bool | None = None
 
 
 class Run(Fact):
@@ -209,6 +274,7 @@ class Run(Fact):
         seconds: by stage.
         notes: sentences about the choice of wall and the like, in English.
         who: who ran it, as far as known (a service account or a user name); empty if not known.
+        standing: what the service knows of the submission; None where no service ran it.
     """
 
     schema_: str = Field(default=SCHEMA, alias="schema")
@@ -222,6 +288,7 @@ class Run(Fact):
     machine: dict[str, str] = Field(default_factory=dict)
     notes: tuple[str, ...] = ()
     who: str = ""
+    standing: Standing | None = None
 
     def to_json(self) -> bytes:
         """Write the run as canonical JSON."""
@@ -265,6 +332,7 @@ def json_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "AI Act sandbox dossier"
     schema["properties"]["system"] = {"$ref": "#/$defs/System"}
+    schema["required"].remove("publication")
     return schema
 
 
@@ -310,7 +378,7 @@ def compose(
     seen = observe(
         findings, columns=named, dates=dates_of(evidence), ages=ages_of(evidence), groups=groups_of(evidence)
     )
-    risk = risk.model_copy(update={"contradictions": contradictions(evidence.declaration, seen)})
+    risk = risk.model_copy(update={"contradictions": contradictions(evidence.declaration, seen, load(risk.rules_version))})
     dossier = Dossier(
         submission=SubmissionFacts(
             digest=evidence.submission_digest,

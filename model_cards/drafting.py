@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from checks.declaration import Declaration, Route
+from checks.declaration import Declaration
 from checks.finding import Finding, GroupMeasures, Item, Measure, Outcome
 from model_cards.build import NAV
 from model_cards.card import (
@@ -133,28 +133,6 @@ def statement(material: Material) -> str:
     return material.words("card.statement.text")
 
 
-def attestation(material: Material) -> tuple[str, ...]:
-    """Say who attests the assessment and how: the first lines of everything that leaves."""
-    words, run = material.words, material.assessment.run
-    said = words(f"card.attested.{run.attested_by if run is not None else 'nobody'}")
-    if run is not None and run.who:
-        said = f"{said} {words('card.attested.by', who=run.who)}"
-    sentences = [said]
-    match material.dossier.submission.route:
-        case Route.MODEL:
-            # Only the receipt shows that a cell ran; without one nothing may be said of it.
-            if run is not None and run.receipt is not None:
-                sentences.append(words("card.attested.model"))
-        case Route.PREDICTIONS | Route.COUNTS:
-            sentences.append(words("card.attested.not_run"))
-        case Route.DOCUMENTS:
-            sentences.append(words("card.attested.documents"))
-    fault = material.fault()
-    if fault is not None:
-        sentences.append(words("card.attested.model_fault", fault=fault))
-    return tuple(sentences)
-
-
 def draft(material: Material, name: str, parts: Sequence[Part], *, notes: Sequence[str] = ()) -> Card:
     """Set out a draft as the tree that documents are made from.
 
@@ -180,7 +158,7 @@ def draft(material: Material, name: str, parts: Sequence[Part], *, notes: Sequen
             title=words(f"exports.{name}.heading"),
             lines=(line(words("exports.draft.is_a_draft")),),
         ),
-        Callout(title=words("card.attested.title"), lines=tuple(line(said) for said in attestation(material))),
+        Callout(title=words("card.attested.title"), lines=tuple(line(said) for said in material.attestation())),
         Callout(title=words("card.statement.title"), lines=(line(statement(material)),), tone=Tone.QUIET),
     ]
     return Card(

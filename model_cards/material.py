@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from checks.declaration import Route
 from checks.finding import Figure, Finding, Outcome, Reason, Scalar
 from model_cards.card import Cell, Column, Line, Picture, Table, Tone, line
 from model_cards.dossier import Assessment, Dossier
@@ -83,6 +84,37 @@ class Material:
         known = str(fault.get("code", "unknown"))
         return self.words.find(f"reasons.values.fault.{known}") or known
 
+    def attestation(self) -> tuple[str, ...]:
+        """Say whether it is a public package, who attests it and how: the first lines of everything that leaves."""
+        words, run = self.words, self.assessment.run
+        said = words(f"card.attested.{run.attested_by if run is not None else 'nobody'}")
+        if run is not None and run.who:
+            said = f"{said} {words('card.attested.by', who=run.who)}"
+        sentences = [*self._publication(), said]
+        match self.dossier.submission.route:
+            case Route.MODEL:
+                # Only the receipt shows that a cell ran; without one nothing may be said of it.
+                if run is not None and run.receipt is not None:
+                    sentences.append(words("card.attested.model"))
+            case Route.PREDICTIONS | Route.COUNTS:
+                sentences.append(words("card.attested.not_run"))
+            case Route.DOCUMENTS:
+                sentences.append(words("card.attested.documents"))
+        fault = self.fault()
+        if fault is not None:
+            sentences.append(words("card.attested.model_fault", fault=fault))
+        return tuple(sentences)
+
+    def _publication(self) -> tuple[str, ...]:
+        words, public = self.words, self.dossier.publication
+        if public is None:
+            return ()
+        said = words("card.public.package", below=public.suppress_below)
+        if public.noise is None:
+            return (said,)
+        noise = public.noise.model_dump(exclude={"mechanism"})
+        return said, words("card.public.noise", **{k: words.decimal(v) for k, v in noise.items()})
+
     def drawing(self, figure: Figure) -> str:
         """Draw a figure, once; an empty text where no drawing of its kind is known, which the document then says."""
         if figure.name not in self.drawings:
@@ -102,7 +134,10 @@ class Material:
     def picture(self, figure: Figure, title: str, *, repeated: bool = False) -> Picture:
         """Make the picture of one figure."""
         kind = self.words.find(f"outcomes.figures.{figure.kind}") or figure.kind
-        caption = f"{title}: {kind}"
+        from model_cards.plots import in_words
+
+        # Of several curves each must say which it is.
+        caption = in_words(figure, self.words)[0] if figure.kind == "effect" else f"{title}: {kind}"
         svg = self.drawing(figure)
         return Picture(
             name=figure.name,

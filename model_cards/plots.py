@@ -328,6 +328,13 @@ def _bars(figure: Figure, words: Words) -> str:
     return _measured_rows(figure, words, named, as_bars=True)
 
 
+def _effect(figure: Figure, words: Words) -> str:
+    """Draw a point per value of an input, from its lowest to its highest, with the band of the curve."""
+    unit = words(f"plots.unit.{_unit(figure)}")
+    axis = words("plots.x.contribution", unit=unit)
+    return _measured_rows(figure, words, [figure.columns["at"]], as_bars=False, measure=axis)
+
+
 def _measured_rows(
     figure: Figure, words: Words, named: Sequence[Sequence[Scalar]], *, as_bars: bool, measure: str = ""
 ) -> str:
@@ -744,6 +751,7 @@ def _arrow(field: Drawing, y: float, start: float, end: float, half: float, colo
 KINDS: Final[Mapping[str, Callable[[Figure, Words], str]]] = {
     "group_rates": _group_rates,
     "bars": _bars,
+    "effect": _effect,
     "importance": _importance,
     "beeswarm": _beeswarm,
     "calibration": _calibration,
@@ -759,11 +767,11 @@ KINDS: Final[Mapping[str, Callable[[Figure, Words], str]]] = {
 def in_words(figure: Figure, words: Words) -> tuple[str, str]:
     """Give a title and a text alternative made from the figure's own data."""
     attribute = figure.params.get("attribute")
-    measure = _measure(figure, words) if figure.kind in ("group_rates", "bars") else ""
+    measure = _measure(figure, words) if figure.kind in ("group_rates", "bars", "effect") else ""
     title = words(f"plots.title.{figure.kind}", measure=measure, attribute=_shown(attribute, words))
     told: list[str] = []
     columns = figure.columns
-    if figure.kind in ("group_rates", "bars"):
+    if figure.kind in ("group_rates", "bars", "effect"):
         named = [c for n, c in columns.items() if n not in ("value", "rows", "low", "high", "too_small")]
         for i, value in enumerate(_numbers(columns["value"])):
             text = words("plots.no_value") if np.isnan(value) else words.number(float(value), _unit(figure))

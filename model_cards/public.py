@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from checks.declaration import TIMES
 from checks.finding import Figure, Finding, GroupMeasures, Item, Measure, Reason
 from checks.registry import catalogue
 from model_cards.dossier import Assessment, CountTable, Dossier, SubmissionFacts
@@ -54,11 +53,14 @@ KINDS_LEAVE: Final = ("bars", "calibration", "group_rates", "importance")
 NOT_COUNTS: Final = ("auc", "mean_gap", "expected_gap")
 """Measures of a group that count nobody: from them and the rows no number of people follows."""
 
-OF_EVERYONE: Final = ("data_governance.label_balance", "robustness.small_changes")
+OF_EVERYONE: Final = ("data_governance.label_balance", "robustness.missing_inputs", "robustness.small_changes")
 """Checks that show groups, but whose headline measures are of everyone together."""
 
 NEVER: Final = ("privacy",)
 """Families whose figures are about how well people can be found in the data: their outcomes leave, no figures."""
+
+PAIR: Final = 2
+"""Attributes of a crossing that can leave, at most."""
 
 HARMLESS: Final = ("fairness.protected_input",)
 """Checks of an attribute that say nothing of its groups."""
@@ -81,23 +83,31 @@ class Reduced:
 
 
 def tables(dossier: Dossier) -> dict[str, Counts]:
-    """Read the count tables of a dossier by attribute or pair, without that of everyone."""
+    """Read the count tables of a dossier by attribute or pair, without that of everyone.
+
+    Three attributes crossed never leave: they nearly always have small groups, which would keep every pair in as well.
+    """
     data = dossier.declaration.data
     classes = len(data.classes) if data is not None else 0
-    return {t.attribute: counts_of(t, classes) for t in dossier.counts if t.attribute}
+    crossing = {t.attribute: data.crossing(t.attribute) if data is not None else None for t in dossier.counts}
+    return {
+        t.attribute: counts_of(t, classes)
+        for t in dossier.counts
+        if t.attribute and len(crossing[t.attribute] or ()) <= PAIR
+    }
 
 
-def pairs(dossier: Dossier) -> Mapping[str, tuple[str, str]]:
-    """Give the pairs of attributes that have a count table, by the table's name.
+def pairs(dossier: Dossier) -> Mapping[str, tuple[str, ...]]:
+    """Give the attributes of each count table that crosses two or more, by the table's name.
 
-    A table that is of no attribute is taken for a pair, and if no two attributes fit it, for one of two that are not
-    there: then nothing of it leaves. The declaration's own list of pairs is not used, for the order of attributes is
+    A table that is of no attribute is taken for a pair, and if no attributes fit it, for one of two that are not
+    there: then nothing of it leaves. The declaration's own list is not used, for the order of attributes is
     lost in a stored dossier.
     """
     data = dossier.declaration.data
     single = data.attributes if data is not None else ()
-    known = {f"{a}{TIMES}{b}": (a, b) for a in single for b in single if a != b}
-    return {name: known.get(name, ("", "")) for name in tables(dossier) if name not in single}
+    crossing = {name: data.crossing(name) if data is not None else None for name in tables(dossier)}
+    return {name: parts or ("", "") for name, parts in crossing.items() if name not in single}
 
 
 def depths_alone(dossier: Dossier, minimum: int) -> dict[str, dict[str | None, Depth]]:
@@ -107,7 +117,7 @@ def depths_alone(dossier: Dossier, minimum: int) -> dict[str, dict[str | None, D
 
 
 def settle_pairs(
-    decided: Mapping[str, Mapping[str | None, Depth]], named: Mapping[str, tuple[str, str]]
+    decided: Mapping[str, Mapping[str | None, Depth]], named: Mapping[str, tuple[str, ...]]
 ) -> dict[str, dict[str | None, Depth]]:
     """Let the pairs of attributes leave whole and all together, or none of them.
 
@@ -211,7 +221,7 @@ def _finding(
     rows: Mapping[str, Mapping[str | None, int]],
     row_level: set[str],
     minimum: int,
-    named: Mapping[str, tuple[str, str]],
+    named: Mapping[str, tuple[str, ...]],
 ) -> Finding:
     kept = finding.check in HARMLESS
     attribute = None if kept else finding.attribute
@@ -249,7 +259,7 @@ def _items(finding: Finding, row_level: set[str]) -> tuple[Item, ...]:
     )
 
 
-def _place(group: Mapping[str, str | None], depths: Depths, named: Mapping[str, tuple[str, str]]) -> str | None:
+def _place(group: Mapping[str, str | None], depths: Depths, named: Mapping[str, tuple[str, ...]]) -> str | None:
     """Name the attribute or pair that a group is of; None where it is of something else, as of a feature."""
     keys = set(group)
     if len(keys) == 1:
@@ -271,7 +281,7 @@ def _groups(
     depths: Depths,
     rows: Mapping[str, Mapping[str | None, int]],
     minimum: int,
-    named: Mapping[str, tuple[str, str]],
+    named: Mapping[str, tuple[str, ...]],
 ) -> tuple[GroupMeasures, ...]:
     """Keep of each group the measures that its depth allows; a group without any left is left out."""
     places = [_place(g.group, depths, named) for g in finding.groups]

@@ -450,14 +450,15 @@ class Words:
             return self(f"card.profile.{question.removeprefix('profile.')}")
         if question.startswith("stated."):
             return self(f"law.{question}")
-        return self(f"questions.questions.{question}.text")
+        return self.find(f"questions.questions.{question}.text") or self(f"questions.formerly.{question}.text")
 
     def answer(self, question: str, option: str) -> str:
         """Give an answer to a question in words; what was stated elsewhere is its own words."""
         if question.startswith("stated."):
             return option
         own = self.find(f"questions.questions.{question}.options.{option}")
-        return own or self(f"questions.common.{option}")
+        earlier = self.find(f"questions.formerly.{question}.options.{option}")
+        return own or earlier or self(f"questions.common.{option}")
 
     # ---- documentation
 

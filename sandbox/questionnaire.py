@@ -23,6 +23,8 @@ from sandbox.intake.problems import problem
 from sandbox.intake.strict_yaml import read_yaml
 
 LARGEST_BYTES = 1024**2
+READ = "primary"
+"""How a rule was checked whose text was read in the law itself: of every other one a reader is told."""
 ORGANISATION = {"roles": ["provider"], "public_body": "no", "size": "small", "country": "NL"}
 """What the form says of the organisation until a person changes it."""
 
@@ -55,7 +57,9 @@ def form(lang: str) -> str:
         if question.kind == "multi":
             lines.append(f"  #   ({words('terminal.form_several')})")
         for option in question.options:
-            lines += _commented(f"{option.id}: {words.answer(question.id, option.id)}", "  #     ")
+            given = option.offered_when if isinstance(option.offered_when, str) else None
+            only = f" ({words('terminal.form_offered', answers=given)})" if given is not None else ""
+            lines += _commented(f"{option.id}: {words.answer(question.id, option.id)}{only}", "  #     ")
         lines.append(f"  {question.id}: unknown")
     return "\n".join(lines) + "\n"
 
@@ -172,6 +176,8 @@ def _told(risk: Risk, words: Words) -> Iterator[str]:
             since = _since(route.applies_from, risk.as_of, words)
             contested = f" ({words('terminal.contested')})" if route.contested else ""
             yield f"  - {words.class_name(route.risk_class)}: {route.provision}, {since}{contested}"
+            if route.basis != "text":
+                yield f"    {words(f'law.basis.{route.basis}')}."
     if risk.overlays:
         yield f"{words('terminal.overlays')}: {words.joined([words.overlay(o) for o in risk.overlays])}"
     if risk.path:
@@ -180,6 +186,8 @@ def _told(risk: Risk, words: Words) -> Iterator[str]:
             if step.answer == UNKNOWN:
                 continue
             yield f"  - {words.question(step.question)} {words.answer(step.question, step.answer)} ({step.provision})"
+            if step.confidence != READ:
+                yield f"    {words(f'law.confidence.{step.confidence}')}."
     if risk.duties:
         yield f"{words('terminal.duties')}:"
         for duty in risk.duties:
@@ -187,6 +195,15 @@ def _told(risk: Risk, words: Words) -> Iterator[str]:
             contested = f" ({words('terminal.contested')})" if duty.contested else ""
             role = words.role(duty.role)
             yield f"  - {role}: {words.duty(duty.id)} ({duty.provision}), {since}{contested}"
+            if other := duty.applies_from_other_reading:
+                dates = {"other_reading": words.date(other), "applies_from": words.date(duty.applies_from)}
+                yield f"    {words('law.contested', **dates)}"
+    if risk.other_law:
+        yield f"{words('law.other_law_heading')}:"
+        for other_law in risk.other_law:
+            yield f"  - {words.other_law(other_law.id)} ({other_law.provision})"
+            if other_law.confidence != READ:
+                yield f"    {words(f'law.confidence.{other_law.confidence}')}."
     yield words("terminal.as_of", date=words.date(risk.as_of), version=risk.rules_version)
     yield words("card.statement.text")
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from checks import resources
 from checks.ai_act.logic import UNKNOWN, Facts
-from checks.ai_act.rules import FOLDER, Rules
+from checks.ai_act.rules import FOLDER, Rules, former_questions
 from checks.declaration import Answer, Declaration, Role, Size
 
 UNION: frozenset[str] = frozenset(resources.read(f"{FOLDER}/versions.yaml")["union"])
@@ -72,6 +72,48 @@ def options_given(answer: Answer) -> frozenset[str]:
     return frozenset({answer} if isinstance(answer, str) else answer) - {""}
 
 
+def in_present_words(answers: Mapping[str, Answer], rules: Rules) -> dict[str, Answer]:
+    """Put answers to the questions of an earlier form into those that ask the same now; others stay as they are.
+
+    Args:
+        answers: per question id an option id, or several.
+        rules: the law of one version.
+    """
+    kept: dict[str, Answer] = dict(answers)
+    moved: dict[str, set[str]] = {}
+    speaks_of = {f.now for f in former_questions() if f.question in answers}
+    for former in (f for f in former_questions() if f.now in speaks_of):
+        kept.pop(former.question, None)
+        given = options_given(answers.get(former.question, ()))
+        if not given and any(_gave(answers, atom) for atom in former.asked_when):
+            given = frozenset({UNKNOWN})
+        called = [former.options.get(option, option) for option in given]
+        moved.setdefault(former.now, set()).update(option for option in called if option is not None)
+    for now, options in moved.items():
+        if now not in answers and options and now in rules.asked:
+            kept[now] = _together(options, rules, now)
+    for question in rules.questions:
+        called = {o.formerly for o in question.options} - {None}
+        if question.id in kept and called & (given := options_given(kept[question.id])):
+            kept[question.id] = tuple(o.id for o in question.options if {o.id, o.formerly} & given)
+    return kept
+
+
+def _together(options: set[str], rules: Rules, now: str) -> Answer:
+    """Make one answer of several: of a question that takes one, the first option given, if none is in doubt."""
+    question = rules.question(now)
+    order = {o.id: i for i, o in enumerate(question.options)}
+    given = sorted(options, key=lambda o: (order.get(o, len(order)), o))
+    if question.kind == "multi":
+        return tuple(o for o in given if o != "none") or ("none",)
+    return UNKNOWN if UNKNOWN in options and order.get(given[0]) != 0 else given[0]
+
+
+def _gave(answers: Mapping[str, Answer], atom: str) -> bool:
+    question, _, option = atom.partition("=")
+    return option in options_given(answers.get(question, ()))
+
+
 def read_answers(answers: Mapping[str, Answer], rules: Rules) -> dict[str, frozenset[str]]:
     """Read answers so that what cannot be understood counts as not known, never as `no`.
 
@@ -79,6 +121,7 @@ def read_answers(answers: Mapping[str, Answer], rules: Rules) -> dict[str, froze
         answers: per question id an option id, or several. Unknown question ids are left out.
     """
     read = {}
+    answers = in_present_words(answers, rules)
     for question in rules.questions:
         given = options_given(answers.get(question.id, ()))
         if question.kind == "single" and len(given) > 1:
@@ -94,7 +137,7 @@ def check_answers(answers: Mapping[str, Answer], rules: Rules) -> tuple[AnswerPr
     """Name every answer that the questionnaire does not allow; empty when all are in order."""
     found = []
     questions = {q.id: q for q in rules.questions}
-    for question_id, answer in answers.items():
+    for question_id, answer in in_present_words(answers, rules).items():
         given = options_given(answer)
         question = questions.get(question_id)
         if question is None:

@@ -15,7 +15,7 @@ from checks import resources
 from checks.ai_act.answers import Profile, facts
 from checks.ai_act.logic import Facts
 from checks.ai_act.risk import Contradiction
-from checks.ai_act.rules import load
+from checks.ai_act.rules import Rules
 from checks.declaration import Declaration
 
 _WORD = re.compile(r"[a-zà-ÿ]+|\d+")
@@ -171,7 +171,7 @@ def _features(findings: Sequence[FindingLike], code: str, leave_out: frozenset[s
     return tuple(dict.fromkeys(n for n in named if n))
 
 
-def contradictions(declaration: Declaration, observed: Observed) -> tuple[Contradiction, ...]:
+def contradictions(declaration: Declaration, observed: Observed, rules: Rules) -> tuple[Contradiction, ...]:
     """Compare what was stated with what the upload shows.
 
     Answers are compared with column names, the label, the stated purpose and findings on privacy; claims with measured
@@ -180,13 +180,14 @@ def contradictions(declaration: Declaration, observed: Observed) -> tuple[Contra
     Args:
         declaration: answers, purpose, column roles and data sheet.
         observed: what was found in the data and by the checks.
+        rules: the law of the version that the system was classified by: an answer to what it did not ask says nothing.
 
     Returns:
         One entry per statement and kind, in the order of the questions looked at. A word in a name is a hint, not a
         proof: `age` may be that of a machine. An answer that was not given contradicts nothing.
     """
     signals: Mapping[str, Any] = resources.read("ai_act/signals.yaml")
-    known = facts(declaration.answers, Profile.of(declaration), load())
+    known = facts(declaration.answers, Profile.of(declaration), rules)
     return (
         *_in_columns(signals["columns"], known, declaration, observed),
         *_in_decisions(signals["decisions"], known, declaration),

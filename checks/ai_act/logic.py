@@ -2,7 +2,8 @@
 
 A condition is written in the rule files as a string or as one of `all`, `any`, `none` with a list of conditions:
 
-- `question=option`: that option was chosen. A question that is not asked (its own condition is false) has none.
+- `question=option`: that option was chosen. A question that is not asked (its own condition is false) has none, and an
+  option that is not offered is not chosen.
 - `profile.role=provider`, `profile.public_body=yes`, `profile.size=small`, `profile.union=yes`: what the submission
   says of the organisation.
 - `@name`: a definition of `definitions.yaml`.
@@ -14,7 +15,7 @@ Taking an answer away can only turn true or false into not known, never one into
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, model_validator
@@ -82,10 +83,14 @@ def atoms(condition: Condition) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What evaluation must know of one question: when it is asked, its options, and whether it takes several."""
+    """What evaluation must know of one question.
+
+    `offered`: the options that are offered only where a condition holds.
+    """
 
     asked_when: Condition | None
     options: frozenset[str]
+    offered: Mapping[str, Condition] = field(default_factory=dict)
     is_multi: bool = False
 
 
@@ -133,18 +138,26 @@ class Facts:
         """Tell whether a question is asked."""
         return self._once(f"?{question}", lambda _: self.holds(self._questions[question].asked_when))
 
+    def offers(self, question: str, option: str) -> Verdict:
+        """Tell whether an option is offered where its question is asked."""
+        return self.holds(self._questions[question].offered.get(option))
+
     def chosen(self, question: str) -> frozenset[str]:
-        """List the options given on a question, without `unknown` and what does not exist."""
-        return (self._answers.get(question, frozenset()) & self._questions[question].options) - {UNKNOWN}
+        """List the options given on a question, without `unknown`, what does not exist and what is not offered."""
+        given = (self._answers.get(question, frozenset()) & self._questions[question].options) - {UNKNOWN}
+        return frozenset(o for o in given if self.offers(question, o).truth is not False)
 
     def is_settled(self, question: str) -> bool:
-        """Tell whether the answer leaves nothing open."""
+        """Tell whether the answer leaves nothing open: one option at least that is certain to be offered."""
         given = self._answers.get(question, frozenset())
-        return bool(given) and UNKNOWN not in given and given <= self._questions[question].options
+        if UNKNOWN in given or not given <= self._questions[question].options:
+            return False
+        return any(self.offers(question, o).truth for o in given)
 
     def is_answered(self, question: str) -> bool:
-        """Tell whether anything was answered, `unknown` included."""
-        return bool(self._answers.get(question))
+        """Tell whether anything was answered, `unknown` and what does not exist included."""
+        given = self._answers.get(question, frozenset())
+        return bool(self.chosen(question) or given - (self._questions[question].options - {UNKNOWN}))
 
     def _once(self, key: str, evaluate: Callable[[str], Verdict]) -> Verdict:
         if key not in self._known:
@@ -165,7 +178,7 @@ class Facts:
             return FALSE
         if atom in self._disregard:
             return FALSE
-        gate = self.gate(subject)
+        gate = conjunction([self.gate(subject), self.offers(subject, value)])
         if gate.truth is False:
             return FALSE
         if value in self.chosen(subject):

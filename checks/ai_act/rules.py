@@ -85,6 +85,10 @@ class Option(_Rule):
     id: Id
     provision: Provision | None = None
     confidence: Confidence | None = None
+    offered_when: Condition | None = None
+    """Where this does not hold, the option is not offered and means nothing."""
+    formerly: Id | None = None
+    """What this option was called in an earlier form, where one option said what several say now."""
     only_in: tuple[str, ...] = ()
 
 
@@ -102,6 +106,20 @@ class Question(Cited):
     def option(self, option_id: str) -> Option | None:
         """Find an option by id, or None."""
         return next((o for o in self.options if o.id == option_id), None)
+
+
+class Former(_Rule):
+    """A question of an earlier form, and the question that asks the same now.
+
+    `options`: what its options are called now, null for one that says nothing any more; others keep their id.
+    `asked_when`: answers, any of which made it matter; where one was given and this question not answered, what asks
+    the same now is open.
+    """
+
+    question: Id
+    now: Id
+    options: dict[str, str | None] = {}
+    asked_when: tuple[str, ...] = ()
 
 
 class Definition(Cited):
@@ -257,6 +275,7 @@ class Rules(_Rule):
             q.id: Asked(
                 asked_when=q.asked_when,
                 options=frozenset(o.id for o in q.options) | {UNKNOWN},
+                offered={o.id: o.offered_when for o in q.options if o.offered_when is not None},
                 is_multi=q.kind == "multi",
             )
             for q in self.questions
@@ -283,7 +302,7 @@ _CITED: dict[str, type[Cited]] = {
     "timetable": DateRule,
 }
 _PLAIN: dict[str, type[_Rule]] = {"order": Step, "coverage": CoverageRule}
-_STRUCTURAL = {"defaults", "regimes", "versions", "blocks", "union", "not_decided"}
+_STRUCTURAL = {"defaults", "regimes", "versions", "blocks", "union", "not_decided", "formerly"}
 
 
 def load(version: str | None = None) -> Rules:
@@ -312,6 +331,12 @@ def _load(version: str | None) -> Rules:
         if (kept := _in_version(rule, wanted)) is not None:
             raw[kind].append(kept)
     return Rules.model_validate({"version": wanted.version, **raw})
+
+
+@cache
+def former_questions() -> tuple[Former, ...]:
+    """List the questions of earlier forms that are put in other words now."""
+    return tuple(Former.model_validate(f) for f in resources.read(f"{FOLDER}/questions.yaml")["formerly"])
 
 
 @cache
@@ -438,8 +463,8 @@ def _incoherent(rules: Rules) -> Iterator[str]:
         seen.add((kind, rule.id))
     everything = _union_of_atoms()
     position = {q.id: i for i, q in enumerate(rules.questions)}
-    for where, condition in _conditions(rules):
-        for atom in atoms(condition):
+    for where, named in _conditions(rules):
+        for atom in atoms(named):
             if atom not in everything and not atom.startswith(PROFILE):
                 yield f"{where}: `{atom}` does not exist"
     for question in rules.questions:
@@ -448,9 +473,10 @@ def _incoherent(rules: Rules) -> Iterator[str]:
         options = {o.id for o in question.options}
         if question.fork and (question.kind != "single" or not set(question.fork) <= options):
             yield f"questions {question.id}: `fork` is for options of a question that takes one answer"
-        for needed in _needed(question.asked_when, rules):
-            if position.get(needed, -1) >= position[question.id]:
-                yield f"questions {question.id}: is asked on the ground of `{needed}`, which comes no earlier"
+        for condition in (question.asked_when, *(o.offered_when for o in question.options)):
+            for needed in _needed(condition, rules):
+                if position.get(needed, -1) >= position[question.id]:
+                    yield f"questions {question.id}: is asked on the ground of `{needed}`, which comes no earlier"
     placed = [r for step in rules.order for r in (*step.routes, *step.beside)]
     for route in rules.routes:
         if placed.count(route.id) != 1:
@@ -459,6 +485,10 @@ def _incoherent(rules: Rules) -> Iterator[str]:
     yield from (f"order: route `{r}` does not exist" for r in placed if r not in names and r not in _all_ids("routes"))
     roles = {r.id for r in rules.roles}
     yield from (f"duties {d.id}: role `{d.role}` does not exist" for d in rules.duties if d.role not in roles)
+    for former in former_questions():
+        options = {o.id for q in rules.questions if q.id == former.now for o in q.options}
+        lost = {new for new in former.options.values() if new is not None} - options
+        yield from (f"formerly {former.question}: `{former.now}={option}` does not exist" for option in sorted(lost))
     duties = _all_ids("duties")
     yield from (f"coverage: duty `{c.duty}` does not exist" for c in rules.coverage if c.duty not in duties)
 
@@ -482,6 +512,9 @@ def _conditions(rules: Rules) -> Iterator[tuple[str, Condition]]:
             condition = getattr(rule, field, None)
             if isinstance(condition, str | Combination):
                 yield f"{kind} {rule.id}.{field}", condition
+        for option in getattr(rule, "options", ()):
+            if option.offered_when is not None:
+                yield f"{kind} {rule.id}.{option.id}", option.offered_when
         for extra in (*getattr(rule, "variants", ()), *getattr(rule, "notes", ())):
             if extra.when is not None:
                 yield f"{kind} {rule.id}", extra.when

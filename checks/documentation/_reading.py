@@ -1,4 +1,4 @@
-"""Look for items of documentation in text: by headings and keywords, without judging whether a passage is adequate.
+"""Look for items of documentation in text: by heading, keyword and likeness, without judging whether it is adequate.
 
 What only looks like an answer is told apart: a placeholder, the item's own words repeated, and one text pasted under
 many headings. Documents come from the provider and are only ever searched, never interpreted.
@@ -40,6 +40,11 @@ PASTED = 3
 ITEMS_PER_PARAGRAPH = 4
 """Items that one paragraph can be found for by keywords alone; one that names more is a list of topics."""
 
+LIKE = 0.3
+"""Likeness from which on a paragraph is taken as a passage on the item it is most like (cosine of the weights of groups
+of three to five letters; between 0 and 1). Chosen on documents written for the tests, so that paragraphs on other
+subjects stay below it."""
+
 WORD = re.compile(r"[^\W\d_][\w'’-]*", re.UNICODE)
 _HASHED = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.+?)[ \t#]*$")
 _NUMBERED = re.compile(r"^ {0,3}(\d{1,2}(?:\.\d{1,2}){0,3}|[a-z])[.)]?[ \t]+(\S.{1,78})$")
@@ -55,12 +60,14 @@ class Wanted:
         id: as in `annex_iv.2g`.
         headings, keywords: patterns over normalised text.
         own: the item's own words, normalised.
+        asks: the same as a text, to compare passages with.
     """
 
     id: str
     headings: tuple[re.Pattern[str], ...]
     keywords: tuple[re.Pattern[str], ...]
     own: frozenset[str]
+    asks: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +101,7 @@ def look_for(evidence: View, part: str, short_words: int) -> Result:
         What `look` gives. Not applicable where the answers settle that none of the part's duties follows; while that
         is open, it is looked for. Not gathered where there are no documents.
     """
-    refusal = why_not_asked(evidence.declaration, part)
+    refusal = why_not_asked(evidence.declaration, part, evidence.rules_version)
     if refusal is not None:
         return NotApplicable(reason=refusal)
     if not evidence.holds(Need.DOCUMENTS):
@@ -102,9 +109,15 @@ def look_for(evidence: View, part: str, short_words: int) -> Result:
     return look(evidence.documents, part, short_words)
 
 
-def why_not_asked(declaration: Declaration, part: str) -> Reason | None:
-    """Say why a part is not looked for; None where a duty of it follows, or where answers leave that open."""
-    rules = load()
+def why_not_asked(declaration: Declaration, part: str, rules_version: str | None = None) -> Reason | None:
+    """Say why a part is not looked for; None where a duty of it follows, or where answers leave that open.
+
+    Args:
+        declaration: answers and organisation.
+        part: a part of `parts.yaml`.
+        rules_version: of the law that is judged by; None for the law as it stands.
+    """
+    rules = load(rules_version)
     known = facts(declaration.answers, Profile.of(declaration), rules)
     holders = {role.id: role.when for role in rules.roles}
     duties = [d for d in rules.duties if d.id in _parts()[part]["duties"]]
@@ -130,7 +143,13 @@ def look(documents: Sequence[Document], part: str, short_words: int) -> Measured
     paragraphs = [p for d in documents for p in paragraphs_of(d)]
     pasted = _pasted(sections)
     named = _named(paragraphs, wanted)
-    found = tuple(_one(item, sections, named[item.id], pasted, short_words) for item in wanted)
+    like = _like(paragraphs, wanted)
+    found = tuple(
+        _one(item, sections, named[item.id], pasted, short_words)
+        or _one(item, (), like[item.id], pasted, short_words)
+        or Item(id=item.id, state="not_found")
+        for item in wanted
+    )
     counts = Counter(item.state for item in found)
     return Measured(
         measures=tuple(
@@ -196,6 +215,7 @@ def _wanted(name: str, given: Mapping[str, Any]) -> Wanted:
         headings=(*(_pattern(p) for p in given["heading"]), _numbered(name, given["provision"])),
         keywords=tuple(_pattern(p) for p in given["keyword"]),
         own=frozenset(WORD.findall(normal(own))),
+        asks=normal(own),
     )
 
 
@@ -308,6 +328,22 @@ def _named(paragraphs: Sequence[Passage], wanted: Sequence[Wanted]) -> Mapping[s
     return {name: tuple(found) for name, found in named.items()}
 
 
+def _like(paragraphs: Sequence[Passage], wanted: Sequence[Wanted]) -> Mapping[str, tuple[Passage, ...]]:
+    """Find, per item, the paragraphs that are more like what it asks than like any other item."""
+    like: dict[str, list[Passage]] = {item.id: [] for item in wanted}
+    prose = [p for p in paragraphs if p.heading or len(p.said) >= PASSAGE_LETTERS]
+    if prose:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
+        asked = letters.fit_transform([item.asks for item in wanted])
+        likeness = (letters.transform([f"{normal(p.heading)} {p.said}" for p in prose]) @ asked.T).toarray()
+        for passage, row in zip(prose, likeness, strict=True):
+            if row.max() >= LIKE:
+                like[wanted[int(row.argmax())].id].append(passage)
+    return {name: tuple(found) for name, found in like.items()}
+
+
 def _names(item: Wanted, said: str) -> bool:
     return sum(bool(k.search(said)) for k in item.keywords) >= KEYWORDS_NEEDED
 
@@ -318,7 +354,7 @@ def _one(
     named: Sequence[Passage],
     pasted: frozenset[str],
     short_words: int,
-) -> Item:
+) -> Item | None:
     headed = [s for s in sections if s.heading and any(h.search(normal(s.heading)) for h in item.headings)]
     best: tuple[int, Passage] | None = None
     for passage in [*headed, *named]:
@@ -326,7 +362,7 @@ def _one(
         if best is None or rank < best[0]:
             best = (rank, passage)
     if best is None:
-        return Item(id=item.id, state="not_found")
+        return None
     rank, passage = best
     params: dict[str, Scalar] = {"document": passage.document, "passage": quoted(passage.prose)}
     if passage.heading:

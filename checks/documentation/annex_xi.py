@@ -30,7 +30,7 @@ def annex_xi(evidence: View, terms: Terms) -> Result:
 
     Law:
         AIA 53(1)(a) asks the provider of a general-purpose model for this documentation; an open model without systemic
-        risk is exempt. Section 2, for models with systemic risk, is not looked for.
+        risk is exempt. Section 2, for models with systemic risk, is a check of its own.
 
     References:
         Regulation (EU) 2024/1689, Annex XI, Section 1.

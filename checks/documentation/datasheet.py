@@ -1,4 +1,4 @@
-"""What the data sheet of the evaluation data states, and which of its fields are empty or hold a placeholder only."""
+"""What the data sheets of evaluation and training data state, and which fields are empty or only a placeholder."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ FEWEST_WORDS: Mapping[str, int] = {"origin": 2, "collection": 3, "purpose": 3, "
     rejudge=Rejudge.DOSSIER,
 )
 def datasheet(evidence: View, terms: Terms) -> Result:
-    """Look which fields of the data sheet are filled in.
+    """Look which fields of the data sheets are filled in.
 
     Args:
         evidence: the declaration alone; a lawful basis is asked only where the sheet or the answers do not say that
-            there are no personal data.
+            there are no personal data. The sheet of the training data is what stands under `training`; it is looked at
+            where training data or that part were handed in.
         terms: not read; whether a field is short does not depend on the policy.
 
     Returns:
@@ -52,8 +53,11 @@ def datasheet(evidence: View, terms: Terms) -> Result:
     if declaration.data is None:
         return NotApplicable(reason=Reason(code="no_data"))
     sheet = declaration.datasheet
-    without_persons = "no" in (str(sheet.get("personal_data", "")), declaration.answers.get("personal_data"))
-    items = tuple(_item(name, sheet.get(name)) for name in FIELDS if not (name == "lawful_basis" and without_persons))
+    said = declaration.answers.get("personal_data")
+    items = _items("", sheet, said)
+    of_training = sheet.get("training")
+    if declaration.data.training is not None or of_training is not None:
+        items += _items("training_", of_training if isinstance(of_training, Mapping) else {}, said)
     counts = Counter(item.state for item in items)
     return Measured(
         measures=tuple(
@@ -74,11 +78,18 @@ def datasheet(evidence: View, terms: Terms) -> Result:
     )
 
 
-def _item(name: str, stated: Any) -> Item:
+def _items(of: str, sheet: Mapping[str, Any], answered: Any) -> tuple[Item, ...]:
+    without_persons = "no" in (str(sheet.get("personal_data", "")), answered)
+    return tuple(
+        _item(name, of, sheet.get(name)) for name in FIELDS if not (name == "lawful_basis" and without_persons)
+    )
+
+
+def _item(name: str, of: str, stated: Any) -> Item:
     text = "" if stated is None else quoted(str(stated))
     if not text:
-        return Item(id=f"datasheet.{name}", state="not_found")
+        return Item(id=f"datasheet.{of}{name}", state="not_found")
     state = "placeholder" if is_placeholder(text) else "found"
     if state == "found" and len(text.split()) < FEWEST_WORDS.get(name, 1):
         state = "short"
-    return Item(id=f"datasheet.{name}", state=state, params={"document": "datasheet", "passage": text})
+    return Item(id=f"datasheet.{of}{name}", state=state, params={"document": "datasheet", "passage": text})

@@ -18,7 +18,6 @@ from model_cards.dossier import Assessment, canonical
 from model_cards.drafting import (
     Origin,
     as_text,
-    attestation,
     figures_of,
     material_of,
     register_category,
@@ -164,7 +163,7 @@ def render(assessment: Assessment, lang: str) -> bytes:
         "standard": STANDARD,
         "draft": words("exports.draft.is_a_draft"),
         "statement": statement(material),
-        "attestation": list(attestation(material)),
+        "attestation": list(material.attestation()),
         "dossier_sha256": material.dossier.digest,
         "complete": all(f.value is not None for f in given if f.field.required),
         "category_reason": words(f"exports.algorithm_register.reasons.{reason}"),

@@ -7,7 +7,7 @@ from typing import Any
 
 from checks.declaration import ColumnRole, ColumnType, Declaration, Task
 from model_cards.dossier import Assessment
-from model_cards.drafting import as_text, attestation, material_of, sentences, statement
+from model_cards.drafting import as_text, material_of, sentences, statement
 from model_cards.material import Material
 from model_cards.words import visible
 from model_cards.writing import as_json, stated
@@ -95,7 +95,7 @@ def render(assessment: Assessment, lang: str) -> bytes:
         words("exports.croissant.population", population=population) if population else "",
         words("exports.draft.is_a_draft"),
         statement(material),
-        *attestation(material),
+        *material.attestation(),
     ]
     document: dict[str, Any] = {
         "@context": {**CONTEXT, "@language": lang},

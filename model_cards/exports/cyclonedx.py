@@ -15,7 +15,6 @@ from checks.declaration import Task
 from checks.finding import Finding, Measure
 from model_cards.dossier import Assessment
 from model_cards.drafting import (
-    attestation,
     group_name,
     material_of,
     published,
@@ -82,7 +81,7 @@ def _bill(material: Material) -> dict[str, Any]:
     category, _ = register_category(material)
     properties = {
         "statement": statement(material),
-        "attestation": " ".join(attestation(material)),
+        "attestation": " ".join(material.attestation()),
         "language": material.words.lang,
         "risk_class": risk.risk_class,
         "risk_class_in_words": material.words.class_name(risk.risk_class),
@@ -195,7 +194,7 @@ def _model_card(material: Material) -> dict[str, Any]:
             "considerations": {
                 "users": [published(declaration, "users")],
                 "useCases": [declaration.system.intended_purpose],
-                "technicalLimitations": [statement(material), *attestation(material), *limitations, *missing],
+                "technicalLimitations": [statement(material), *material.attestation(), *limitations, *missing],
                 "ethicalConsiderations": [
                     {
                         "name": " ".join(words.finding_sentences(f, f.outcome, short=True)),

@@ -10,7 +10,7 @@ from typing import Any
 
 from checks.finding import Finding, Measure
 from model_cards.dossier import Assessment
-from model_cards.drafting import attestation, group_name, material_of, statement
+from model_cards.drafting import group_name, material_of, statement
 from model_cards.material import Material, file_name
 from model_cards.words import visible
 from model_cards.writing import as_csv, zipped
@@ -67,7 +67,7 @@ def _about(material: Material) -> bytes:
     words, dossier = material.words, material.dossier
     lines = [
         f"{dossier.declaration.system.name} {dossier.declaration.system.version}",
-        *attestation(material),
+        *material.attestation(),
         statement(material),
         words("exports.figures_csv.about"),
         words("exports.figures_csv.defused"),

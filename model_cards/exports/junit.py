@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from checks.finding import Finding, Outcome
 from model_cards.dossier import Assessment
-from model_cards.drafting import attestation, figures_of, material_of, statement
+from model_cards.drafting import figures_of, material_of, statement
 from model_cards.material import Material
 from model_cards.writing import xml_text
 
@@ -34,7 +34,7 @@ def render(assessment: Assessment, lang: str) -> bytes:
         "system": dossier.declaration.system.name,
         "version": dossier.declaration.system.version,
         "statement": statement(material),
-        "attestation": " ".join(attestation(material)),
+        "attestation": " ".join(material.attestation()),
         "risk_class": dossier.risk.risk_class,
         "as_of": dossier.risk.as_of.isoformat(),
         "dossier_digest": dossier.digest,

@@ -7,7 +7,7 @@ from typing import Any
 
 from checks.finding import Finding, Outcome
 from model_cards.dossier import Assessment
-from model_cards.drafting import attestation, material_of, statement
+from model_cards.drafting import material_of, statement
 from model_cards.material import Material
 from model_cards.writing import as_json, stated
 
@@ -90,7 +90,7 @@ def render(assessment: Assessment, lang: str) -> bytes:
                 "properties": {
                     "system": dossier.declaration.system.name,
                     "systemVersion": dossier.declaration.system.version,
-                    "attestation": list(attestation(material)),
+                    "attestation": list(material.attestation()),
                     "statement": statement(material),
                     "riskClass": dossier.risk.risk_class,
                     "asOf": dossier.risk.as_of.isoformat(),

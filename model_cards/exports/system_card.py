@@ -17,7 +17,6 @@ from model_cards.drafting import (
     Origin,
     answer,
     as_text,
-    attestation,
     figures_of,
     items_of,
     material_of,
@@ -91,7 +90,7 @@ def render(assessment: Assessment, lang: str) -> bytes:
     """
     material = material_of(assessment, lang)
     words = material.words
-    heading = (words("exports.system_card.heading"), statement(material), *attestation(material))
+    heading = (words("exports.system_card.heading"), statement(material), *material.attestation())
     return as_yaml(card(material), heading)
 
 
@@ -223,7 +222,7 @@ def _labels(material: Material, origins: dict[str, Origin]) -> list[dict[str, st
     given = {
         "draft": words("exports.draft.is_a_draft"),
         "statement": statement(material),
-        "attestation": " ".join(attestation(material)),
+        "attestation": " ".join(material.attestation()),
         "system-version": dossier.declaration.system.version,
         "risk-class": dossier.risk.risk_class,
         "dossier-sha256": dossier.digest,

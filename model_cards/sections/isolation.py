@@ -57,7 +57,7 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
         return Entry(term=words(f"card.isolation.{key}"), lines=(line(code(said) if name else said),))
 
     unknown = words("card.isolation.not_known")
-    cpu, peak = receipt.cpu_seconds, receipt.peak_bytes
+    cpu, peak, cpu_each = receipt.cpu_seconds, receipt.peak_bytes, receipt.cpu_seconds_per_1000_predictions
     wall = Entries(
         entries=(
             entry("backend", words.find(f"card.isolation.backends.{receipt.backend}") or receipt.backend),
@@ -77,6 +77,8 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
             entry("bytes_in", words.bytes(receipt.bytes_in)),
             entry("bytes_out", words.bytes(receipt.bytes_out)),
             entry("rows_asked", words.whole(receipt.rows_asked)),
+            entry("cpu_per_thousand", unknown if cpu_each is None else words.number(cpu_each, "seconds")),
+            entry("energy_per_thousand", _energy(material, receipt)),
         )
     )
     held = sum(p.held for p in receipt.probes)
@@ -88,6 +90,13 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
     ]
     blocks += [Paragraph(line=line(quiet(note)), tone=Tone.QUIET) for note in receipt.notes]
     return blocks
+
+
+def _energy(material: Material, receipt: ReceiptFacts) -> str:
+    each = receipt.joules_per_1000_predictions
+    if each is None:
+        return material.words("card.isolation.energy_not_told")
+    return material.words("card.isolation.energy_told", joules=material.words.decimal(each, 3))
 
 
 def _tried(material: Material, receipt: ReceiptFacts) -> Section:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from model_cards.card import (
     Block,
     Bullets,
@@ -19,8 +21,10 @@ from model_cards.card import (
     quiet,
     strong,
 )
+from model_cards.dossier import Standing
 from model_cards.material import Material
 from model_cards.sections.findings import law_said
+from model_cards.words import Words
 
 
 def section(material: Material) -> Section:
@@ -73,6 +77,7 @@ def _policy(material: Material) -> tuple[Block, ...]:
     run = material.assessment.run
     if run is not None:
         entries.append(("intake", words.find(f"card.method.intake_kinds.{run.intake}") or run.intake))
+        entries += _standing(words, run.standing)
     name = words("card.method.policy", name=policy.name, version=policy.version, date=words.date(policy.recorded))
     blocks: list[Block] = [
         Paragraph(line=line(f"{name}. {words('card.method.policy_about')}")),
@@ -82,6 +87,19 @@ def _policy(material: Material) -> tuple[Block, ...]:
         blocks.append(Paragraph(line=line(quiet(words("card.method.run_notes"))), tone=Tone.QUIET))
         blocks.append(Bullets(items=tuple(line(note) for note in run.notes)))
     return tuple(blocks)
+
+
+def _standing(words: Words, standing: Standing | None) -> Iterator[tuple[str, str]]:
+    """Say what the service knows of the submission: how long it stays, and whether limits followed results."""
+    if standing is None:
+        return
+    if standing.retention_days is not None:
+        yield "retention", words("card.method.days", count=words.whole(standing.retention_days))
+    if standing.limits_changed is None:
+        yield "limits_history", words("card.method.no_results_before")
+    else:
+        key = "limits_changed" if standing.limits_changed else "limits_same"
+        yield "limits_history", words(f"card.method.{key}", count=words.whole(standing.results_before_limits))
 
 
 def _limits(material: Material) -> Section:
