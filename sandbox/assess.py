@@ -24,7 +24,7 @@ from checks.evidence import Evidence
 from checks.judge import Judged, judge
 from checks.registry import catalogue
 from checks.sealing import seal
-from model_cards.dossier import Assessment, Dossier, compose
+from model_cards.dossier import Assessment, Dossier, LimitsRecorded, Standing, compose
 from sandbox.delivery import deliver, versions
 from sandbox.intake import accept, read_table
 from sandbox.isolation.interface import Chosen, Limits
@@ -71,6 +71,9 @@ def assess(
     progress: Callable[[Stage], None] | None = None,
     cancel: threading.Event | None = None,
     log_to_mlflow: bool = True,
+    holdout: Path | None = None,
+    organisation: str = "",
+    standing: Callable[[str | None, LimitsRecorded], Standing] | None = None,
 ) -> Assessed:
     """Assess one submission from upload to dossier.
 
@@ -89,11 +92,16 @@ def assess(
         progress: told of each stage and step.
         cancel: set it to stop; the cell is gone within two seconds and nothing is written.
         log_to_mlflow: whether a run is put in the MLflow outbox and logged.
+        holdout: a reviewer's table of rows that the submitter never saw, with inputs and label: asked among the others,
+            and kept out of the dossier. It makes this a run attested by a reviewer.
+        standing: tells what a service knows of a submission, by the SHA-256 of its data and the record of its limits.
+        organisation: whose submission it is, by id: the packages that its model asks for are kept apart from others'.
 
     Raises:
         Refused: the submission cannot be assessed as it is; all independent problems at once.
         CellUnavailable: a model was submitted and no wall can be built here, or a probe of it did not hold.
         FileExistsError: `out` holds something already.
+        NotSigned: the operator's key cannot be reached; nothing is written.
         Cancelled: `cancel` was set.
     """
     settings = settings or Settings.from_environment()
@@ -103,16 +111,17 @@ def assess(
     seed = secrets.randbits(53) if seed is None else seed
     watch = Watch(tell=progress, cancel=cancel)
     started = dt.datetime.now(dt.UTC)
-    wall = wall_or_why_not(isolation or settings.isolation, settings)
-
     with deliver(out) as delivery:
+        with watch.stage("prove"):
+            wall = wall_or_why_not(isolation or settings.isolation, settings, limits)
         with watch.stage("accept"):
-            bundle = accept(submission, settings, isolation=wall.isolation if isinstance(wall, Chosen) else None)
+            behind = wall.isolation if isinstance(wall, Chosen) else None
+            bundle = accept(submission, settings, isolation=behind, holdout=holdout)
         with bundle:
             with watch.stage("read"):
                 table = read_table(bundle)
                 recorded = limits_recorded(bundle.declaration, bundle.folder)
-            with respondent(bundle, table, wall, limits, watch) as answering:
+            with respondent(bundle, table, wall, limits, settings=settings, organisation=organisation) as answering:
                 plans = plan_all(probes_for(bundle.declaration), table, bundle.declaration, seed) if table else {}
                 asked = answering.answer(plans, key=order_key(seed), watch=watch)
             with watch.stage("seal"):
@@ -123,6 +132,7 @@ def assess(
                     asked=asked,
                     recorded=answering.recorded,
                     counts=bundle.counts,
+                    population=bundle.population,
                     documents=bundle.documents,
                     scan=bundle.scan,
                     model_fault=answering.fault,
@@ -131,7 +141,7 @@ def assess(
             with watch.stage("judge") as step:
                 judged: list[Judged] = []
                 for number, check in enumerate(catalogue()):
-                    judged += judge(check, evidence, chosen_policy)
+                    judged += judge(check, evidence, chosen_policy, rules_version=rules.version)
                     step(number + 1, len(catalogue()))
             with watch.stage("classify"):
                 risk = classify(bundle.declaration, rules, as_of=as_of)
@@ -149,14 +159,16 @@ def assess(
                     dossier,
                     figures,
                     languages=languages,
-                    attested_by=attested_by,
+                    attested_by="reviewer" if holdout is not None else attested_by,
                     receipt=answering.receipt,
                     intake=bundle.read_by,
                     started=started,
                     seconds=watch.seconds,
                     notes=bundle.notes,
                     who=who,
+                    standing=standing(bundle.data_digest, recorded) if standing is not None else None,
                 )
+                delivery.sign(settings)
                 evidence_store.store(evidence, settings)
     if log_to_mlflow:
         with watch.stage("log"):

@@ -7,6 +7,9 @@ transaction, under the fencing token of the claim; how it ended otherwise is tol
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import datetime as dt
+import functools
 import importlib
 import logging
 import multiprocessing
@@ -28,11 +31,12 @@ from sandbox.errors import CellUnavailable, Problem, Refused
 from sandbox.records import evidence_store, queue, uploads
 from sandbox.records.database import Database
 from sandbox.records.queue import Claim
-from sandbox.records.tables import State, new_id
+from sandbox.records.tables import State, Submission, new_id
 from sandbox.settings import Settings
 from sandbox.stages import Cancelled, Stage
 
 if TYPE_CHECKING:
+    from model_cards.dossier import LimitsRecorded, Standing
     from sandbox.assess import Assessed
 
 log = logging.getLogger(__name__)
@@ -109,7 +113,7 @@ def run(
             until = time.monotonic() + longest_seconds
             reason = _watch(process, database, claimed, stop or threading.Event(), lease_seconds, until)
         finally:
-            _end(process)
+            end_process(process)
             sweep(settings)
         _record_end(database, claimed, process.exitcode, reason)
         _remove_leftovers(settings, database, claimed)
@@ -146,7 +150,7 @@ def _watch(
                 return "lost"
 
 
-def _end(process: BaseProcess) -> None:
+def end_process(process: BaseProcess) -> None:
     """End the process and all of its group: asked first, so that it ends its cell; killed if it does not."""
     if process.is_alive():
         process.terminate()
@@ -284,22 +288,26 @@ def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, 
     cancel = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: cancel.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     database = Database(settings)
     claimed = Claim(submission_id=submission_id, token=token, attempt=attempt)
     module, _, function = entry.partition(":")
     assess: Callable[..., Assessed] = getattr(importlib.import_module(module), function)
     folder = uploads.dossiers(settings) / _folder_name(claimed)
     try:
+        found = queue.find(database, submission_id)
+        days = found.retention_days if found is not None else None
         with uploads.opened(settings, submission_id) as upload:
             assessed = assess(
                 upload,
                 out=folder,
-                settings=settings,
+                settings=settings if days is None else dataclasses.replace(settings, retention_days=days),
                 attested_by="service",
+                organisation=(found.organisation or "") if found is not None else "",
                 progress=_Reporter(database, claimed),
                 cancel=cancel,
                 log_to_mlflow=False,
+                standing=functools.partial(_standing, database, found, days or settings.retention_days),
             )
     except Cancelled:
         return
@@ -331,10 +339,32 @@ def _zip_path(settings: Settings, claimed: Claim) -> Any:
     return uploads.dossiers(settings) / f"{_folder_name(claimed)}.zip"
 
 
+def _standing(
+    database: Database, found: Submission | None, retention_days: int, data_digest: str | None, recorded: LimitsRecorded
+) -> Standing:
+    """Tell how long a submission stays here, and whether its limits were recorded after results on the same data."""
+    from model_cards.dossier import Standing
+
+    if found is None or data_digest is None:
+        return Standing(retention_days=retention_days)
+    since = found.received if recorded.sealed_at is None else dt.datetime.fromisoformat(recorded.sealed_at)
+    earlier = queue.earlier_on_same_data(database, found, data_digest, since)
+    return Standing(
+        retention_days=retention_days,
+        results_before_limits=len(earlier),
+        limits_changed=earlier[-1].limits_digest != recorded.digest if earlier else None,
+    )
+
+
 def _result(assessed: Assessed) -> queue.Result:
+    from model_cards.dossier import Run
+    from sandbox.environments.keeping import OWN_PACKAGES
+    from sandbox.intake.bundle import data_path
     from sandbox.records.mlflow_log import key_of
 
     dossier = assessed.assessment.dossier
+    run = Run.from_json((assessed.folder / "run.json").read_bytes())
+    receipt = run.receipt
     counts = dossier.outcome_counts
     return queue.Result(
         system=dossier.declaration.system.name,
@@ -347,6 +377,10 @@ def _result(assessed: Assessed) -> queue.Result:
         dossier_digest=dossier.digest,
         evidence_digest=dossier.submission.evidence_digest,
         outbox_key=key_of(assessed.folder),
+        data_digest=dossier.submission.files.get(data_path(dossier.declaration) or ""),
+        limits_digest=dossier.submission.limits_recorded.digest,
+        cpu_seconds=(receipt.cpu_seconds or 0.0) if receipt else 0.0,
+        builds=sum(note.startswith(OWN_PACKAGES) for note in (*run.notes, *(receipt.notes if receipt else ()))),
     )
 
 
@@ -369,7 +403,7 @@ class _Reporter:
             log.warning("progress of %s was not written: %s", self._claimed.submission_id, type(error).__name__)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process and its group when the worker is gone: a result that nobody waits for must not appear."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -2,9 +2,11 @@
 
 SandboxError
 ├── Refused            the submission: 413 or 422; holds every problem found, each with field and remedy
+│   └── OverBudget     the organisation's budget: 413 or 429; nothing was put into the queue
 ├── ModelFault         the model crashed, timed out, ran out of memory or broke the protocol: a finding, never HTTP
 ├── NotAllowed         the person: 403 or 404
 ├── CellUnavailable    the wall is not there or not proved: the run is void
+├── NotSigned          the operator's key or time-stamping authority cannot be reached: the dossier is not handed over
 └── Broken             ours: 500 with an incident id and no detail
 """
 
@@ -49,12 +51,25 @@ class Refused(SandboxError):
         super().__init__("; ".join(f"{p.field}: {p.message}" if p.field else p.message for p in self.problems))
 
 
+class OverBudget(Refused):
+    """The organisation has used what it may.
+
+    Args:
+        problems: at least one.
+        status: 413 where less has to be stored, 429 where time helps.
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, status: int) -> None:
+        super().__init__(problems)
+        self.status = status
+
+
 class ModelFault(SandboxError):
     """The model could not answer. Becomes a finding; the rest of the assessment goes on.
 
     Args:
         code: one of `crashed`, `timed_out`, `out_of_memory`, `cpu_limit`, `output_limit`, `protocol`, `load_failed`,
-            `not_finite`, `wrong_shape`, `undeclared_label`.
+            `environment_failed`, `not_finite`, `wrong_shape`, `undeclared_label`.
         message: what happened, in English, in words about the model.
         params: figures for the words.
     """
@@ -84,6 +99,10 @@ class CellUnavailable(SandboxError):
     def __init__(self, message: str, *, probes: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.probes = tuple(probes)
+
+
+class NotSigned(SandboxError):
+    """A dossier that must be signed cannot be: the key or the authority for the time is not there."""
 
 
 class Broken(SandboxError):

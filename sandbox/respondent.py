@@ -10,8 +10,8 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
 
 from checks.asking import BASELINE, BATCH_ROWS, Plan, ask
 from checks.declaration import Route
@@ -22,12 +22,19 @@ from sandbox.errors import CellUnavailable, ModelFault
 from sandbox.intake import Bundle
 from sandbox.isolation.choose import choose
 from sandbox.isolation.conversation import Conversation, setup_for
+from sandbox.isolation.energy import EnergyMeter, per_thousand
 from sandbox.isolation.interface import Attempt, Chosen, Limits, Receipt, RunningCell
 from sandbox.isolation.pool import Pool
+from sandbox.isolation.proved import Proved
 from sandbox.isolation.receipt import require, write_receipt
 from sandbox.isolation.spread import Spread, cells_for
 from sandbox.settings import Settings
 from sandbox.stages import Cancelled, Watch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from sandbox.environments.keeping import Environment
 
 WARMED = ("pickle", "skops")
 """Formats whose models need the libraries that a cell can import before its model is there."""
@@ -86,6 +93,7 @@ class InCell:
     def answer(self, plans: Mapping[str, Plan], *, key: bytes, watch: Watch) -> dict[str, Answers]:
         """Load the model and ask it all; a fault of the model is kept in `fault`, it never ends the assessment."""
         with ExitStack() as stack:
+            energy = stack.enter_context(EnergyMeter())
             anew = {name: plan for name, plan in plans.items() if plan.fresh}
             plans = {name: plan for name, plan in plans.items() if not plan.fresh}
             mixed = sum(plan.rows.num_rows for plan in plans.values() if not plan.apart)
@@ -96,9 +104,11 @@ class InCell:
             spread = Spread(cells[:count])
             stack.callback(spread.close)
             others = dict(zip(anew, cells[count:], strict=True))
+            for name, plan in anew.items():
+                others[name][1].widen(_categories(plan.rows))
             aside = stack.enter_context(ThreadPoolExecutor(max(1, len(anew)), thread_name_prefix="fresh"))
             # Before the threads are waited for: what they wait for is then gone.
-            stack.callback(self._write_receipt, cells)
+            stack.callback(self._write_receipt, cells, energy)
             with cancelled_from_outside([running for running, _ in cells], watch):
                 return self._ask_all(spread, plans, anew, others, aside, key=key, watch=watch)
 
@@ -110,12 +120,12 @@ class InCell:
         setup = setup_for(
             declaration,
             self.table.features.schema,
-            _categories(self.table),
+            _categories(self.table.features),
             self.bundle.model_format or "",
             f"/c/model/{model.name}",
         )
         with ThreadPoolExecutor(count) as at_once:
-            opening = [at_once.submit(self.pool.take, model) for _ in range(count)]
+            opening = [at_once.submit(self.pool.take, model, self.bundle.beside) for _ in range(count)]
         failed = [why for one in opening if (why := one.exception()) is not None]
         if failed:
             for one in opening:
@@ -149,11 +159,11 @@ class InCell:
                 running.cancel()
             self._keep(fault, watch)
             return self._ask_rows_alone(spread, plans, key=key, watch=watch)
-        for one in asides:
+        for name, one in zip(anew, asides, strict=True):
             try:
                 answered |= one.result()
             except (ModelFault, CellUnavailable) as fault:
-                self._keep(fault, watch, rows_answered=True)
+                self._keep(fault, watch, rows_answered=True, question=name)
         return answered
 
     def _keep(self, fault: ModelFault | CellUnavailable, watch: Watch, **more: Any) -> None:
@@ -163,7 +173,7 @@ class InCell:
             raise fault
         self.fault = {"code": fault.code, **{k: v for k, v in fault.params.items() if v is not None}, **more}
 
-    def _write_receipt(self, cells: Sequence[tuple[RunningCell, Conversation]]) -> None:
+    def _write_receipt(self, cells: Sequence[tuple[RunningCell, Conversation]], energy: EnergyMeter) -> None:
         talks = [talk for _, talk in cells]
         self.receipt = receipt_facts(
             write_receipt(
@@ -174,8 +184,11 @@ class InCell:
                 bytes_in=sum(talk.bytes_in for talk in talks),
                 bytes_out=sum(talk.bytes_out for talk in talks),
                 rows_asked=sum(talk.rows_asked for talk in talks),
+                joules=energy.joules(),
                 notes=self.chosen.notes,
-            )
+            ),
+            test_data_by=("submitter", *(("reviewer",) if self.table.holdout is not None else ())),
+            test_data_digest=self.bundle.data_digest or "",
         )
 
     def _ask_rows_alone(
@@ -231,12 +244,12 @@ def cancelled_from_outside(cells: Sequence[RunningCell], watch: Watch) -> Iterat
         waiting.join()
 
 
-def _categories(table: Table) -> dict[str, tuple[str, ...]]:
+def _categories(features: pa.Table) -> dict[str, tuple[str, ...]]:
     import pyarrow as pa
 
     found = {}
-    for name in table.features.column_names:
-        column = table.features.column(name)
+    for name in features.column_names:
+        column = features.column(name)
         if pa.types.is_dictionary(column.type) and column.num_chunks:
             found[name] = tuple(column.chunk(0).dictionary.to_pylist())
     return found
@@ -244,16 +257,23 @@ def _categories(table: Table) -> dict[str, tuple[str, ...]]:
 
 @contextmanager
 def respondent(
-    bundle: Bundle, table: Table | None, chosen: Chosen | CellUnavailable, limits: Limits, watch: Watch
+    bundle: Bundle,
+    table: Table | None,
+    chosen: Chosen | CellUnavailable,
+    limits: Limits,
+    *,
+    settings: Settings,
+    organisation: str = "",
 ) -> Iterator[Respondent]:
-    """Give the respondent of a bundle; for a model, prove the wall first.
+    """Give the respondent of a bundle.
 
     Args:
         bundle: accepted submission.
         table: its data, where it has rows.
-        chosen: the wall to use, or why there is none.
+        chosen: the wall to use, proved with these limits, or why there is none.
         limits: of the cell.
-        watch: told of the stages.
+        settings: the operator's: where the packages come from that a model asks for.
+        organisation: whose submission it is; its packages are kept apart from those of others.
 
     Raises:
         CellUnavailable: there is no wall, or one of the receipt's probes did not hold: the run is void.
@@ -264,31 +284,59 @@ def respondent(
         return
     if isinstance(chosen, CellUnavailable):
         raise chosen
-    with Pool(chosen.isolation, limits) as pool:
-        if bundle.model_format in WARMED:
-            # While the wall is proved and the questions are planned; a model enters only after both.
+    attempts = tuple(chosen.isolation.prove(limits))
+    require(chosen.isolation, attempts)
+    environment: Environment | None = None
+    if bundle.requirements:
+        from sandbox.environments.keeping import environment_of
+
+        try:
+            # The wall was tried; a builder holds no upload, and trying it again with a builder's room takes minutes.
+            wall = chosen.isolation.isolation if isinstance(chosen.isolation, Proved) else chosen.isolation
+            environment = environment_of(
+                bundle.requirements, isolation=wall, settings=settings, organisation=organisation
+            )
+        except ModelFault as fault:
+            # A finding, not an outage: what needs no answers is still judged.
+            yield Absent(recorded=bundle.recorded, fault={"code": fault.code, **fault.params})
+            return
+        chosen = replace(chosen, notes=(*chosen.notes, environment.note()))
+    with Pool(chosen.isolation, limits, environment=environment.mount if environment else None) as pool:
+        if bundle.model_format in WARMED and environment is None:
+            # While the questions are planned; a model enters only after that.
             pool.fill(2)
-        with watch.stage("prove"):
-            attempts = tuple(chosen.isolation.prove(limits))
-        require(chosen.isolation, attempts)
         yield InCell(bundle=bundle, table=table, chosen=chosen, limits=limits, attempts=attempts, pool=pool)
 
 
-def wall_or_why_not(name: str, settings: Settings) -> Chosen | CellUnavailable:
-    """Choose the wall, or say why there is none; what needs no model goes on without one.
+def wall_or_why_not(name: str, settings: Settings, limits: Limits | None = None) -> Chosen | CellUnavailable:
+    """Choose the wall and prove it, before any upload is opened; or say why there is none.
+
+    What needs no model goes on without one.
 
     Args:
-        name: `auto`, `docker` or `bubblewrap`.
+        name: one of `sandbox.isolation.choose.NAMES`.
         settings: of the operator.
+        limits: of the cells of the run; the default ones when None.
+
+    Returns:
+        The wall, whose cells only open behind a proof that held.
     """
     try:
-        return choose(name, settings)
+        chosen = choose(name, settings)
+        isolation = Proved(chosen.isolation)
+        require(isolation, isolation.prove(limits or Limits()))
+        return Chosen(isolation=isolation, notes=chosen.notes)
     except CellUnavailable as none:
         return none
 
 
-def receipt_facts(receipt: Receipt) -> ReceiptFacts:
-    """Turn the receipt into what documents show."""
+def receipt_facts(receipt: Receipt, *, test_data_by: tuple[str, ...] = (), test_data_digest: str = "") -> ReceiptFacts:
+    """Turn the receipt into what documents show.
+
+    Args:
+        receipt: of the run.
+        test_data_by, test_data_digest: whose rows were asked, and which, see `ReceiptFacts`.
+    """
     return ReceiptFacts(
         backend=receipt.backend,
         runtime=receipt.runtime,
@@ -307,5 +355,10 @@ def receipt_facts(receipt: Receipt) -> ReceiptFacts:
         bytes_in=receipt.bytes_in,
         bytes_out=receipt.bytes_out,
         rows_asked=receipt.rows_asked,
+        joules=receipt.joules,
+        cpu_seconds_per_1000_predictions=per_thousand(receipt.meters.cpu_seconds, receipt.rows_asked),
+        joules_per_1000_predictions=per_thousand(receipt.joules, receipt.rows_asked),
+        test_data_by=test_data_by,
+        test_data_digest=test_data_digest,
         notes=receipt.notes,
     )

@@ -142,6 +142,7 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
     Raises:
         OSError: the address is taken or is not this machine's.
         ValueError: `listen` is no address and port.
+        CellUnavailable: several organisations would share a machine that cannot bound a cell's memory as a whole.
     """
     import waitress  # type: ignore[import-untyped]  # ships no types
 
@@ -149,6 +150,11 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
     host, _, port = settings.listen.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError(f"listen must be an address and a port, as in 127.0.0.1:8080, not {settings.listen!r}")
+    if settings.worker_beside:
+        # Looked at here too, so that pages do not open beside a worker that refuses to start.
+        from sandbox.isolation.choose import refuse_weak_limits
+
+        refuse_weak_limits(settings)
     migrate(settings)
     server = waitress.create_server(
         create_app(settings),

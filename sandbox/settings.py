@@ -23,23 +23,55 @@ class Settings:
 
     Args:
         state: folder of all that is kept: database, quarantine, evidence, cell tree, MLflow.
-        isolation: `auto`, `docker` or `bubblewrap`.
+        isolation: `auto`, `docker`, `bubblewrap` or `podman` (for an ordinary user).
         policy: name of the default policy, a file in `checks/policies`.
         database_url: SQLAlchemy URL; empty for SQLite in `state`.
         mlflow_tracking_uri: where runs are logged; empty for SQLite in `state`. `MLFLOW_TRACKING_URI` is read too.
+        podman_socket: URL of rootless podman's Docker-compatible socket; empty for the user's own, under
+            `XDG_RUNTIME_DIR`.
+        mlflow_credential_file: file with `name:password` of the tracking server's one account; empty where it has none.
         docker_runtime: OCI runtime of the docker backend, as in `runsc`; empty for the engine's default.
         cell_image: name of the cell image, without tag.
         cell_base_image: base image that the cell image is built from.
+        package_index: the one index that the packages of models come from: the address of its simple pages; empty for
+            what `UV_DEFAULT_INDEX`, `UV_INDEX_URL` or `PIP_INDEX_URL` names, else the public one.
+        package_files: where that index keeps its files, if elsewhere; addresses with commas between.
+        package_names: the packages that a model may ask for, with commas between; empty for any.
+        package_sources: 1 where packages may be built from source, which runs their code in the builder's cell.
         docker_build_network: network of image builds (`host` where the default has no way out); may be empty.
+        noise_budget: the most that epsilon of noisy public packages about the same data may add up to; 0 for no such
+            packages.
         retention_days: how long sealed evidence and uploads are kept.
         upload_bytes: largest upload.
         master_key_file: file of the key that wraps the keys of uploads and evidence; may be empty.
+        signing: the key that each dossier is signed with: a PEM file, `pkcs11:...` in a token, or `unix:` and the socket
+            of a signing process; empty for dossiers that are not signed.
+        timestamp_authority: address that stamps signatures with the time (RFC 3161); empty for none.
         worker_beside: 1 where the web service starts a worker beside itself, 0 where workers run elsewhere.
         log_format: `text`, or `json` for one JSON object per line.
         unpacked_bytes: largest size of an unpacked submission.
         listen: address and port of the web service.
         accounts: `off` for one person on this machine, who needs no sign-in and whom nobody else can reach; `local` for
-            people who sign in. Without accounts the service listens on this machine alone.
+            people who sign in with a password, `oidc` for people who sign in with a provider, `local+oidc` for both.
+            Without accounts the service listens on this machine alone.
+        address: how people reach the service, as in `https://sandbox.example.org`; for links in mail and for the way
+            back from a provider. Empty for `http://` and `listen`.
+        oidc_issuer: the OpenID Connect provider, exactly as it names itself.
+        oidc_client: our name there.
+        oidc_secret: our secret there; empty for a public client.
+        oidc_secret_file: the file that holds it, instead.
+        oidc_private: 1 where the provider may be inside this network, and may be reached without encryption.
+        registration: 1 where people may register an organisation themselves.
+        budget_cells: submissions that an organisation without a figure of its own may have waiting or running at once;
+            0 for no limit, here and below.
+        budget_cpu_seconds: processor time of its cells in a calendar month (UTC).
+        budget_builds: its models with packages of their own in a calendar month.
+        budget_bytes: bytes of uploads it may have stored.
+        mail_server: `host:port` of the SMTP server that takes our mail; empty for no mail.
+        mail_from: the address it is sent from.
+        mail_login: our account there; empty where it asks for none.
+        mail_password_file: the file with its password.
+        mail_plain: 1 where mail may go to that server without encryption.
     """
 
     state: Path = field(default_factory=_state)
@@ -47,18 +79,43 @@ class Settings:
     policy: str = "default"
     database_url: str = ""
     mlflow_tracking_uri: str = ""
+    podman_socket: str = ""
+    mlflow_credential_file: str = ""
     docker_runtime: str = ""
     cell_image: str = "aiact-sandbox-cell"
     cell_base_image: str = "python:3.11-slim-bookworm"
     docker_build_network: str = ""
+    package_index: str = ""
+    package_files: str = ""
+    package_names: str = ""
+    package_sources: int = 0
+    noise_budget: float = 1.0
     retention_days: int = 30
     upload_bytes: int = 512 * 1024**2
     unpacked_bytes: int = 2 * 1024**3
     master_key_file: str = ""
+    signing: str = ""
+    timestamp_authority: str = ""
     worker_beside: int = 1
     log_format: str = "text"
     listen: str = "127.0.0.1:8080"
     accounts: str = "off"
+    address: str = ""
+    oidc_issuer: str = ""
+    oidc_client: str = ""
+    oidc_secret: str = field(default="", repr=False)
+    oidc_secret_file: str = ""
+    oidc_private: int = 0
+    registration: int = 0
+    budget_cells: int = 0
+    budget_cpu_seconds: int = 0
+    budget_builds: int = 0
+    budget_bytes: int = 0
+    mail_server: str = ""
+    mail_from: str = ""
+    mail_login: str = ""
+    mail_password_file: str = ""
+    mail_plain: int = 0
 
     @classmethod
     def from_environment(cls, environment: dict[str, str] | None = None) -> Settings:
@@ -81,6 +138,11 @@ class Settings:
                     values[name] = int(raw)
                 except ValueError:
                     raise ValueError(f"{PREFIX}{name.upper()} must be a whole number, not {raw!r}") from None
+            elif isinstance(default, float):
+                try:
+                    values[name] = float(raw)
+                except ValueError:
+                    raise ValueError(f"{PREFIX}{name.upper()} must be a number, not {raw!r}") from None
             elif isinstance(default, Path):
                 values[name] = Path(raw)
             else:
@@ -97,6 +159,11 @@ class Settings:
     def database(self) -> str:
         """The SQLAlchemy URL in use."""
         return self.database_url or f"sqlite:///{self.state / 'sandbox.db'}"
+
+    @property
+    def public_address(self) -> str:
+        """How people reach the service, without a slash at the end."""
+        return (self.address or f"http://{self.listen}").rstrip("/")
 
     @property
     def tracking_uri(self) -> str:

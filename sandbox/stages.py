@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-NAMES = ("accept", "read", "prove", "load", "ask", "seal", "judge", "classify", "write", "log")
+NAMES = ("prove", "accept", "read", "load", "ask", "seal", "judge", "classify", "write", "log")
 """All stages in their order; a stage that a submission does not need is left out."""
 
 

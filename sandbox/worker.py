@@ -13,8 +13,13 @@ import threading
 import time
 from types import FrameType
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from sandbox import engine
-from sandbox.records import audit, evidence_store, mlflow_log, queue, uploads
+from sandbox.drafting.jobs import Jobs
+from sandbox.isolation.choose import refuse_weak_limits
+from sandbox.notices import making, sending
+from sandbox.records import audit, drafts, evidence_store, mlflow_log, queue, uploads
 from sandbox.records.database import Database, migrate
 from sandbox.records.queue import Claim
 from sandbox.records.tables import State, Submission, new_id, now
@@ -31,6 +36,9 @@ UNRECORDED_SECONDS = 3600.0
 
 SWEEP_SECONDS = 60.0
 """Pause between two looks for what killed processes left unfinished."""
+
+NOTICE_SECONDS = 1.0
+"""Pause between two looks for something to tell."""
 
 LOG_SECONDS = 5.0
 LOG_SECONDS_AT_MOST = 300.0
@@ -61,15 +69,20 @@ def work(
         _stop_on_signals(stop)
     if parent is not None:
         threading.Thread(target=_stop_with, args=(parent, stop), name="parent watch", daemon=True).start()
+    refuse_weak_limits(settings)
     migrate(settings)
     database = Database(settings)
     logger = _Logger(settings, stop)
+    jobs = Jobs(settings, stop)
+    notifier = _Notifier(settings, stop)
     tidied = swept = 0.0
     abandoned = True
     try:
         engine.sweep(settings)
         if not until_empty:
             logger.start()
+            jobs.start()
+            notifier.start()
         while not stop.is_set():
             claimed = None
             try:
@@ -104,6 +117,8 @@ def work(
     finally:
         stop.set()
         logger.finish()
+        jobs.finish()
+        notifier.finish()
         if until_empty:
             mlflow_log.drain(mlflow_log.DatabaseOutbox(database, settings), settings)
         database.close()
@@ -147,7 +162,8 @@ def tidy(settings: Settings, database: Database, today: dt.date | None = None) -
     for digest in evidence_store.expire(settings, day):
         with database.writing() as session:
             audit.record(session, actor=engine.actor(), action="evidence.expired", subject=digest)
-    before = dt.datetime.combine(day, dt.time(), dt.UTC) - dt.timedelta(days=settings.retention_days)
+    drafts.tidy(database, settings, actor=engine.actor())
+    today_begins = dt.datetime.combine(day, dt.time(), dt.UTC)
     for upload in uploads.uploads(settings).glob("*.sealed"):
         try:
             kept_since = dt.datetime.fromtimestamp(upload.stat().st_mtime, dt.UTC)
@@ -157,11 +173,44 @@ def tidy(settings: Settings, database: Database, today: dt.date | None = None) -
             found = session.get(Submission, upload.stem)
         # A web process that is killed between keeping an upload and recording it leaves one that nobody will ask for.
         lost = found is None and kept_since < now() - dt.timedelta(seconds=UNRECORDED_SECONDS)
+        days = settings.retention_days
+        if found is not None and found.retention_days is not None:
+            days = min(days, found.retention_days)
+        before = today_begins - dt.timedelta(days=days)
         if lost or (kept_since < before and (found is None or State(found.state).is_over)):
             uploads.remove_upload(settings, upload.stem)
             with database.writing() as session:
                 audit.record(session, actor=engine.actor(), action="upload.expired", subject=upload.stem)
     engine.empty_quarantine(settings)
+
+
+class _Notifier:
+    """Makes and sends notices beside the work, so that a slow receiver delays no assessment."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        self._settings, self._stop = settings, stop
+        self._thread = threading.Thread(target=self._loop, name="notices", daemon=True)
+
+    def start(self) -> None:
+        """Start looking into the audit log."""
+        self._thread.start()
+
+    def finish(self) -> None:
+        """Wait for what is being sent, for a while; what is left is sent later."""
+        if self._thread.is_alive():
+            self._thread.join(15)
+
+    def _loop(self) -> None:
+        database = Database(self._settings)
+        while not self._stop.is_set():
+            try:
+                while making.make(database, with_mail=bool(self._settings.mail_server)):
+                    pass
+                sending.send_due(database, self._settings)
+            except SQLAlchemyError as error:
+                log.warning("no notices were sent: %s", type(error).__name__)
+            self._stop.wait(NOTICE_SECONDS)
+        database.close()
 
 
 class _Logger:

@@ -1,7 +1,8 @@
 """Try to get out of a cell, in every way that the receipt names, and report each try in a record of fixed size.
 
 Runs in a sibling cell that holds no upload, so what it says is our own code's word; it reports what the kernel answered
-and decides nothing. What can be seen from outside is looked at there instead.
+and decides nothing. What can be seen from outside is looked at there instead. All is tried before the sibling closes
+itself in as other cells do, so that what holds is the outer wall; that closing in is the last try.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+
+from . import landlock
 
 ORDER = struct.Struct("<c32sQQ1024s")
 """What the host sends first: `A` (try everything) or `M` (use up memory), a marker, the limit of processes or of bytes,
@@ -43,6 +46,7 @@ TRIES = (
     "other_processes",
     "scratch_size",
     "processes",
+    "landlock",
 )
 END = 0xFFFF
 LOOK = b"L"
@@ -91,6 +95,8 @@ def main(connection: socket.socket) -> None:
     if _exactly(connection, 1) == LOOK:
         code, value = _fork(number)
         connection.sendall(RECORD.pack(TRIES.index("processes"), code, value))
+        code, value = _close_in()
+        connection.sendall(RECORD.pack(TRIES.index("landlock"), code, value))
 
 
 def _tries(marker: bytes, scratch: int, host_path: str) -> Iterator[tuple[int, tuple[int, int]]]:
@@ -216,6 +222,33 @@ def _fork(limit: int) -> tuple[int, int]:
     for child in begun:
         os.waitpid(child, 0)
     return code, len(begun)
+
+
+def _close_in() -> tuple[int, int]:
+    """Close this sibling in, and say what then refuses to list the root folder, which was open until now.
+
+    Returns:
+        The errno, or 0 where it can still be listed, and the version in force; an errno of its own where the first
+        process of the cell can still be signalled, though this version knows to refuse it.
+    """
+    os.listdir("/")  # noqa: PTH208 - as it is tried again below
+    try:
+        version = landlock.close_in()
+    except OSError as refused:
+        return refused.errno or -1, -1
+    try:
+        os.listdir("/")  # noqa: PTH208 - the call that is tried
+    except OSError as refused:
+        code = refused.errno or -1
+    else:
+        return 0, version
+    if version >= landlock.SCOPES_FROM:
+        try:
+            os.kill(1, 0)
+        except PermissionError:
+            return code, version
+        return errno.ENOTSUP, version
+    return code, version
 
 
 def _use_memory(number: int) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import frames
+from . import frames, landlock
 from .frames import Fault, Kind, Unreadable
 
 UPLOAD = Path("/c/upload")
@@ -109,9 +109,14 @@ def answer_all(
 
 
 def main(connection: socket.socket) -> None:
-    """Answer the host from the places that uploads have in a cell.
+    """Close the cell in, and answer the host from the places that uploads have in it.
 
     Args:
         connection: connected stream socket to the host, blocking.
+
+    Raises:
+        OffTheFrames: what arrived is not a request.
+        OSError: the kernel has Landlock and did not take our rules.
     """
+    landlock.close_in()
     answer_all(connection, own_process=True)

@@ -14,6 +14,7 @@ import io
 import lzma
 import pickle
 import pickletools
+import zipfile
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -126,6 +127,10 @@ def looks_like_pickle(path: Path) -> bool:
         return False
     if compression(path) is not None:
         return True
+    return _reads_as_text_pickle(head)
+
+
+def _reads_as_text_pickle(head: bytes) -> bool:
     try:
         # Protocols 0 and 1 have no mark of their own: two opcodes that parse are taken for one.
         opcodes = pickletools.genops(head)
@@ -336,6 +341,71 @@ def _item_size(dtype: Any) -> tuple[int, bool]:
     if not code[1:].isdigit():
         raise pickle.UnpicklingError("an array of an unreadable type")
     return int(code[1:]) * (4 if code[0] == "U" else 1), False
+
+
+def follow_member(content: bytes, name: str, seen: Seen, depth: int = 0) -> None:
+    """Follow a member of an archive where it is a pickle, or an archive of them; anything else shows nothing.
+
+    Args:
+        content: of the member.
+        name: of the member: one that is named as a pickle is followed whatever it begins with.
+        seen: takes what is seen.
+        depth: of archives inside archives.
+    """
+    if content.startswith(b"PK\x03\x04"):
+        follow_archive(io.BytesIO(content), seen, depth + 1)
+        return
+    marked = len(content) > 1 and content[0] == 0x80 and content[1] <= pickle.HIGHEST_PROTOCOL
+    if not marked and not name.lower().endswith((".pkl", ".pickle")):
+        return
+    stream = io.BytesIO(content)
+    try:
+        _Plain(_Bounded(stream), seen, {}).load()
+    except _BROKEN as broken:
+        seen.complete = False
+        seen.notes.append(f"broke_off_{type(broken).__name__}")
+        seen.suspicious.add("stream_broken_off")
+
+
+def follow_archive(file: IO[bytes], seen: Seen, depth: int = 0) -> list[str]:
+    """Follow every pickle of a zip archive, also in archives inside it.
+
+    Args:
+        file: the archive, seekable.
+        seen: takes what is seen; not complete where a member cannot be read (a wrong checksum among the reasons: some
+            loaders do not look at it), or is larger than is followed.
+        depth: of archives inside archives.
+
+    Returns:
+        The names of its members.
+    """
+    if depth > 3:
+        seen.complete = False
+        seen.suspicious.add("archives_in_archives")
+        return []
+    names: list[str] = []
+    try:
+        with zipfile.ZipFile(file) as archive:
+            names = archive.namelist()
+            if len(set(names)) != len(names):
+                seen.suspicious.add("doubled_names")
+            for member in archive.infolist():
+                if member.file_size > _MOST_MEMBER:
+                    # Weights: looked at only for how they begin, unless they are named as a pickle.
+                    with archive.open(member) as opened:
+                        head = opened.read(4)
+                    if head[:1] == b"\x80" or head == b"PK\x03\x04" or member.filename.endswith(".pkl"):
+                        seen.complete = False
+                        seen.suspicious.add("member_not_followed")
+                    continue
+                follow_member(archive.read(member), member.filename, seen, depth)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError):
+        seen.complete = False
+        seen.suspicious.add("archive_unreadable")
+    return names
+
+
+_MOST_MEMBER = 256 * 1024**2
 
 
 def follow(path: Path) -> Seen:

@@ -12,7 +12,7 @@ import traceback
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from . import formats
+from . import formats, landlock
 from .columns import Columns, Unanswerable
 from .wire import Kind, OffTheWire, Setup, Status, answer_head, read_batch, receive_frame
 
@@ -25,6 +25,8 @@ def _status(raised: BaseException, otherwise: Status) -> Status:
         return raised.status
     if isinstance(raised, MemoryError):
         return Status.OUT_OF_MEMORY
+    if isinstance(raised, ModuleNotFoundError) and otherwise is Status.LOAD_FAILED:
+        return Status.MISSING_PACKAGE
     return otherwise
 
 
@@ -44,6 +46,20 @@ def _ask(model: formats.Loaded, columns: Columns, k: int) -> np.ndarray:
 
 
 def main(connection: socket.socket) -> None:
+    """Close the cell in, and answer for the model that the host names.
+
+    Args:
+        connection: connected stream socket to the host, blocking.
+
+    Raises:
+        OffTheWire: what arrived is not of this wire.
+        OSError: the kernel has Landlock and did not take our rules.
+    """
+    landlock.close_in()
+    answer(connection)
+
+
+def answer(connection: socket.socket) -> None:
     """Load the model that the host names, and answer batches until the host closes the connection.
 
     Args:
@@ -78,6 +94,6 @@ def main(connection: socket.socket) -> None:
                 connection.sendall(answer_head(Kind.ANSWER, sequence, _status(raised, Status.RAISED)))
                 _tell(raised)
                 continue
-            answer = asking.result()
+            numbers = asking.result()
             connection.sendall(answer_head(Kind.ANSWER, sequence, Status.OK, columns.rows, setup.k))
-            connection.sendall(answer.data.cast("B"))
+            connection.sendall(numbers.data.cast("B"))

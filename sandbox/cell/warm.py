@@ -9,20 +9,24 @@ from __future__ import annotations
 import socket
 from importlib import import_module
 
-from .serve import main as serve
+from . import landlock
+from .serve import answer
 
 LIBRARIES = ("numpy", "scipy.sparse", "pandas", "sklearn.pipeline", "sklearn.ensemble", "skops.io")
 
 
 def main(connection: socket.socket) -> None:
-    """Import what most models need, and then wait for the host as `serve.main` does.
+    """Import what most models need, and then answer as `serve` does.
 
     Args:
         connection: connected stream socket to the host, blocking.
 
     Raises:
         OffTheWire: what arrived is not of this wire.
+        OSError: the kernel has Landlock and did not take our rules.
     """
+    # Before the imports: they start threads, and a thread that runs already is not closed in.
+    landlock.close_in()
     for name in LIBRARIES:
         import_module(name)
-    serve(connection)
+    answer(connection)

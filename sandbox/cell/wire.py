@@ -74,6 +74,7 @@ class Status(IntEnum):
     NOT_NUMERIC = 10
     OUT_OF_MEMORY = 11
     UNKNOWN_FORMAT = 12
+    MISSING_PACKAGE = 13
 
 
 class OffTheWire(Exception):
@@ -292,7 +293,7 @@ def receive_exactly(connection: socket.socket, length: int) -> memoryview | None
     view = memoryview(bytearray(length))
     got = 0
     while got < length:
-        more = connection.recv_into(view[got:], length - got)
+        more = connection.recv_into(view[got:], length - got, socket.MSG_WAITALL)
         if more == 0:
             if got == 0:
                 return None

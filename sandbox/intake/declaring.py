@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from checks.declaration import Declaration, Inputs, Predictions
 from sandbox.errors import Problem, Refused
+from sandbox.intake import croissant
 from sandbox.intake.problems import Gathered, listed, near, problem
 from sandbox.intake.quarantine import MANIFEST
 from sandbox.intake.strict_yaml import LARGEST_BYTES, read_yaml
@@ -93,10 +94,10 @@ def _with_files(content: dict[str, Any], folder: Path, files: Mapping[str, str],
             # A form as `aiact-sandbox questions` prints it; who the organisation is, the submission itself says.
             read = read["answers"]
         if target == "datasheet" and read is not None:
-            read = _sheet(read)
+            read = _sheet(path, read, gathered)
             if isinstance(read.get("training"), str):
                 of_training = _read_named(f"{field}.training", read["training"], folder, files, gathered)
-                read["training"] = _sheet(of_training or {})
+                read["training"] = _sheet(read["training"], of_training or {}, gathered)
         if where not in _REMEMBERED_PATH:
             made.pop(target, None)
         if read is not None:
@@ -104,40 +105,14 @@ def _with_files(content: dict[str, Any], folder: Path, files: Mapping[str, str],
     return made
 
 
-def _sheet(read: dict[str, Any]) -> dict[str, Any]:
-    return _of_croissant(read) if "@context" in read else read
-
-
-_CROISSANT: Mapping[str, tuple[str, ...]] = {
-    "origin": ("rai:dataCollectionRawData", "creator", "sc:creator"),
-    "collection": ("rai:dataCollection", "rai:dataCollectionType"),
-    "purpose": ("rai:dataUseCases", "description", "sc:description"),
-    "period": ("rai:dataCollectionTimeframe", "temporalCoverage", "sc:temporalCoverage"),
-    "population": ("rai:dataSocialImpact", "spatialCoverage", "sc:spatialCoverage"),
-    "licence": ("license", "sc:license"),
-    "personal_data": ("rai:personalSensitiveInformation",),
-    "cleaning": ("rai:dataPreprocessingProtocol", "rai:dataManipulationProtocol"),
-    "known_gaps": ("rai:dataLimitations", "rai:dataBiases"),
-}
-"""Per field of a data sheet, the terms of a Croissant file that speak of it; the first that is there counts."""
-
-
-def _of_croissant(read: Mapping[str, Any]) -> dict[str, Any]:
-    """Take a data sheet from a Croissant file (JSON, which is read as the YAML that it is also)."""
-    made = {}
-    for field, terms in _CROISSANT.items():
-        said = next((text for term in terms if (text := _said(read.get(term)))), None)
-        if said is not None:
-            made[field] = said
-    return made
-
-
-def _said(value: Any) -> str:
-    if isinstance(value, dict):
-        return _said(value.get("name") or value.get("@value"))
-    if isinstance(value, list):
-        return ", ".join(filter(None, map(_said, value)))
-    return "" if value is None else str(value).strip()
+def _sheet(path: str, read: dict[str, Any], gathered: Gathered) -> dict[str, Any]:
+    if not croissant.is_croissant(read):
+        return read
+    try:
+        return dict(croissant.sheet(read, path))
+    except Refused as refused:
+        gathered.take(refused)
+        return {}
 
 
 def _read_named(

@@ -7,6 +7,7 @@ that its depth costs no stack and an alias can grow nothing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from sandbox.intake.problems import problem
 LARGEST_BYTES = 1024**2
 DEEPEST = 32
 LONGEST_KEY = 400
+_PAIR = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+"""One character beyond the first 65,536 as JSON writes it, which YAML takes for two that do not exist."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +64,7 @@ def read_yaml(text: bytes, name: str) -> Written:
     if len(text) > LARGEST_BYTES:
         raise Refused(problem(name, "yaml.too_large", bytes=len(text), most=LARGEST_BYTES))
     try:
-        decoded = text.decode("utf-8-sig")
+        decoded = _PAIR.sub(_one_character, text.decode("utf-8-sig"))
     except UnicodeDecodeError as raised:
         raise Refused(problem(name, "yaml.not_utf8", line=text[: raised.start].count(b"\n") + 1)) from None
     try:
@@ -76,6 +79,11 @@ def read_yaml(text: bytes, name: str) -> Written:
         raise Refused(problem(name, "yaml.character", line=line)) from None
     except yaml.YAMLError as raised:
         raise Refused(problem(name, "yaml.broken", line=1, column=1, why=str(raised))) from None
+
+
+def _one_character(pair: re.Match[str]) -> str:
+    high, low = (int(half, 16) for half in pair.groups())
+    return chr(0x10000 + (high - 0xD800) * 0x400 + (low - 0xDC00))
 
 
 def _follow(text: str, name: str) -> Written:

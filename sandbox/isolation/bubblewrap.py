@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
+from sandbox.cell import landlock
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import limits as groups
 from sandbox.isolation import place, seccomp, tree
@@ -41,6 +42,7 @@ class Bubblewrap:
     """
 
     name = "bubblewrap"
+    seeing: Sequence[str] = ()
 
     def __init__(self, settings: Settings, *, code: Path = place.CELL_CODE) -> None:
         self._settings = settings
@@ -67,6 +69,7 @@ class Bubblewrap:
             "user": "one kernel user id per cell" if as_root else "the worker's own user id in a user namespace",
             "memory_limit_by": f"cgroup v{group.version}" if group else "resource limits only (per process)",
             "filter": seccomp.digest("bubblewrap"),
+            "landlock": landlock.abi(),
             "code": place.code_digest(self._code),
             "command": self._command(
                 limits, user_id=0, joined=(), inbox="INBOX", tree_folder="TREE", descriptor=0, entry="ENTRY"
@@ -79,13 +82,13 @@ class Bubblewrap:
         reason = self.available()
         if reason is not None:
             raise CellUnavailable(reason)
-        tree_folder = tree.build_tree(self._settings)
+        tree_folder = files.environment or tree.build_tree(self._settings)
         lease = place.take(self._settings, self.name, own_user=os.geteuid() == 0)
         group = groups.make(lease.name, limits)
         joined = group.folders if group else ()
         lease.cgroups = [str(folder) for folder in joined]
         lease.write()
-        descriptor = seccomp.filter_file()
+        descriptor = seccomp.filter_file(building=files.builds)
         command = self._command(
             limits,
             user_id=lease.user_id,

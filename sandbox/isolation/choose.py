@@ -21,12 +21,13 @@ from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker, build_image
 from sandbox.isolation.interface import Chosen, Isolation, Limits
 from sandbox.isolation.keeper import kill_until_gone
+from sandbox.isolation.podman import Podman, socket_url
 from sandbox.isolation.tree import build_tree
 from sandbox.settings import Settings
 
 __all__ = ["DoctorLine", "build_image", "build_tree", "choose", "doctor_lines", "sweep"]
 
-NAMES = ("auto", "docker", "bubblewrap")
+NAMES = ("auto", "docker", "bubblewrap", "podman")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class DoctorLine:
     """One line of what the machine was found to do.
 
     Args:
-        backend: `docker` or `bubblewrap`.
+        backend: `docker`, `bubblewrap` or, for an ordinary user that has it, `podman`.
         probe: what was tried; `available` for whether the backend is there at all.
         held: whether it is as it must be.
         observed: what was seen.
@@ -53,7 +54,7 @@ def choose(name: str, settings: Settings, *, progress: Callable[[str], None] = l
 
     Args:
         name: `auto` takes docker where an engine answers and the cell image is there or can be built, else
-            bubblewrap; a backend's own name takes that one or none.
+            bubblewrap; a backend's own name takes that one or none. podman is taken by name only.
         settings: the operator's settings.
         progress: told in one line what takes time.
 
@@ -68,6 +69,8 @@ def choose(name: str, settings: Settings, *, progress: Callable[[str], None] = l
         return Chosen(isolation=_docker(settings, progress, build=True))
     if name == "bubblewrap":
         return Chosen(isolation=_bubblewrap(settings, progress))
+    if name == "podman":
+        return Chosen(isolation=_podman(settings))
     if name != "auto":
         raise ValueError(f"isolation must be one of {', '.join(NAMES)}, not {name!r}")
     reasons = []
@@ -106,6 +109,34 @@ def _bubblewrap(settings: Settings, progress: Callable[[str], None]) -> Isolatio
     return chosen
 
 
+def _podman(settings: Settings) -> Isolation:
+    chosen = Podman(settings)
+    reason = chosen.available()
+    if reason is not None:
+        raise CellUnavailable(reason)
+    return chosen
+
+
+def refuse_weak_limits(settings: Settings) -> None:
+    """Keep a service that several organisations use from starting where a cell's memory is only bounded per process.
+
+    Args:
+        settings: the operator's settings; a service without accounts is one person's, and may do with that.
+
+    Raises:
+        CellUnavailable: neither an engine nor this process can bound all processes of a cell together.
+    """
+    if settings.accounts == "off" or groups.hierarchies() is not None:
+        return
+    if settings.isolation in ("auto", "docker") and docker.engine_unavailable(settings) is None:
+        return
+    raise CellUnavailable(
+        "A service with accounts does not start here: cells of several organisations would be held by resource limits "
+        "only, which bound each process and not all of a cell. Give the worker writable control groups (memory and "
+        "pids), run it as root, or use docker."
+    )
+
+
 def sweep(settings: Settings) -> int:
     """End and remove what workers of this installation left when they were killed; live workers' cells stay.
 
@@ -120,21 +151,28 @@ def sweep(settings: Settings) -> int:
         if lease.owner_lives():
             continue
         swept += 1
-        if lease.backend == "docker":
-            docker.end_container(lease.name)
+        if lease.backend in ("docker", "podman"):
+            docker.end_container(lease.name, socket_url(settings) if lease.backend == "podman" else "")
         else:
             _end_tree(lease)
         groups.remove(lease.cgroups)
         lease.end()
     known = {lease.name for lease in place.leases(settings)}
     boot = place.boot_id()
-    for _, cell, of_boot, owner in docker.containers(settings):
-        pid, _, started = owner.partition(":")
-        lives = of_boot == boot and pid.isdigit() and str(place.started(int(pid))) == started
-        if cell not in known and not lives:
-            swept += 1
-            docker.end_container(cell)
+    for url in _engines(settings):
+        for _, cell, of_boot, owner in docker.containers(settings, url):
+            pid, _, started = owner.partition(":")
+            lives = of_boot == boot and pid.isdigit() and str(place.started(int(pid))) == started
+            if cell not in known and not lives:
+                swept += 1
+                docker.end_container(cell, url)
     return swept
+
+
+def _engines(settings: Settings) -> list[str]:
+    """List the engines that may hold cells of this installation; an ordinary user may have two."""
+    podman = socket_url(settings)
+    return ["", podman] if os.geteuid() != 0 and Path(podman.removeprefix("unix://")).exists() else [""]
 
 
 def _end_tree(lease: place.Lease) -> None:
@@ -172,6 +210,7 @@ _MEND = {
     "memory": "Give the worker writable control groups (memory and pids), or run it as root.",
     "seccomp": "Install libseccomp2 and use a kernel with CONFIG_SECCOMP_FILTER.",
     "system_calls": "Install libseccomp2 2.5 or later; for docker, use an engine of 20.10.10 or later.",
+    "landlock": "Use libseccomp 2.5.2 or later, and an engine that knows the calls of Landlock.",
     "uid_map": "Start the engine without userns-remap for cells, or use bubblewrap.",
 }
 _MEND_OTHERWISE = "Do not run models here; report this with the output of `aiact-sandbox doctor`."
@@ -195,6 +234,7 @@ def doctor_lines(
     makers: tuple[tuple[str, Callable[[], Isolation]], ...] = (
         ("docker", lambda: _docker(settings, progress, build=False)),
         ("bubblewrap", lambda: _bubblewrap(settings, progress)),
+        *((("podman", lambda: _podman(settings)),) if len(_engines(settings)) > 1 else ()),
     )
     for name, make in makers:
         try:

@@ -11,6 +11,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -32,6 +33,10 @@ _WORDS: Mapping[Status, tuple[str, str]] = {
     ),
     Status.NOT_SUPPORTED: ("load_failed", "The model was not loaded: this kind of content is not supported."),
     Status.UNKNOWN_FORMAT: ("load_failed", "The model was not loaded: its format is not known in the cell."),
+    Status.MISSING_PACKAGE: (
+        "load_failed",
+        "The model needs a package that its cell does not hold; name it in model.requirements.",
+    ),
     Status.INPUTS_DIFFER: ("load_failed", "The model takes other inputs than the columns that the data give it."),
     Status.NO_PROBABILITY: (
         "load_failed",
@@ -43,6 +48,9 @@ _WORDS: Mapping[Status, tuple[str, str]] = {
     Status.NOT_NUMERIC: ("wrong_shape", "The model answered with something else than numbers."),
     Status.OUT_OF_MEMORY: ("out_of_memory", "The model asked for more memory than the cell has."),
 }
+
+_SEND_BUFFER = 4 * 1024**2
+_PARTS_AT_ONCE = 256
 
 _ENDINGS: Mapping[Ending, str] = {
     Ending.OUT_OF_MEMORY: "The model used more memory than its cell has, and was ended.",
@@ -222,6 +230,8 @@ class Conversation:
         """Rows sent, also those that were not answered."""
         self._running = running
         self._connection = running.connection
+        # Room for a whole batch, so that it is handed over in one go.
+        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self._setup = setup
         self._limits = limits
         self._sequence = 0
@@ -238,6 +248,22 @@ class Conversation:
     def lost(self) -> bool:
         """Whether its cell cannot be asked anything any more, or could not load the model."""
         return self._over is not None
+
+    def widen(self, categories: Mapping[str, Sequence[str]]) -> None:
+        """Let category columns hold further values, after those that the set-up names; only before the model is loaded.
+
+        Args:
+            categories: the values that will be asked about, by column; columns of other types are passed over.
+        """
+        self._setup = replace(
+            self._setup,
+            columns=tuple(
+                replace(c, categories=tuple(dict.fromkeys((*c.categories, *categories.get(c.name, ())))))
+                if c.type == "category"
+                else c
+                for c in self._setup.columns
+            ),
+        )
 
     def load(self) -> None:
         """Send the set-up and wait until the model is loaded.
@@ -354,15 +380,23 @@ class Conversation:
         self._end("crashed", "The model's cell ended before it had answered.")
 
     def _send(self, parts: Sequence[memoryview]) -> None:
-        for part in parts:
+        left = list(parts)
+        while left:
             self._wait()
             try:
-                self._connection.sendall(part)
+                sent = self._connection.sendmsg(left[:_PARTS_AT_ONCE])
             except TimeoutError:
                 self._late()
             except OSError:
                 self._gone()
-            self.bytes_in += len(part)
+            self.bytes_in += sent
+            done = 0
+            while done < len(left) and sent >= len(left[done]):
+                sent -= len(left[done])
+                done += 1
+            left = left[done:]
+            if sent:
+                left[0] = left[0][sent:]
 
     def _fill(self, into: memoryview) -> None:
         got = 0

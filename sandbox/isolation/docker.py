@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sandbox.cell import landlock
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import limits as groups
 from sandbox.isolation import place, seccomp, tree
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "aiact-sandbox"
+ULIMITS = "resource limits only (per process)"
 _PARTS = ("cell", "boot", "owner")
 _PACKAGE = Path(__file__).resolve().parent.parent
 _FRAME = struct.Struct(">BxxxL")
@@ -44,10 +46,14 @@ class Docker:
     """
 
     name = "docker"
+    seeing: Sequence[str] = ()
+    _user_words = "one unprivileged host user id per cell; no user namespace"
+    _memory_words = "cgroup, by the engine"
 
     def __init__(self, settings: Settings, *, code: Path = place.CELL_CODE) -> None:
         self._settings = settings
         self._code = code
+        self._url = ""
 
     def available(self) -> str | None:
         """Say why docker cannot be used here, with what to install; None when it can."""
@@ -64,17 +70,18 @@ class Docker:
 
     def profile(self, limits: Limits) -> Mapping[str, object]:
         """Describe the wall: equal profiles are equal walls."""
-        with _engine() as client:
-            engine = client.version()["Version"]
+        with engine(self._url) as client:
+            version = client.version()["Version"]
         host = self._host_config(limits, folder="INBOX", files=CellFiles())
         host["security_opt"] = [o if o.startswith("no-new") else "seccomp=FILTER" for o in host["security_opt"]]
         return {
             "backend": self.name,
-            "runtime": f"docker {engine} {self._settings.docker_runtime or 'default runtime'}",
+            "runtime": f"{self.name} {version} {self._settings.docker_runtime or 'default runtime'}",
             "image": self._image_id() or "",
-            "user": "one unprivileged host user id per cell; no user namespace",
-            "memory_limit_by": "cgroup, by the engine",
+            "user": self._user_words,
+            "memory_limit_by": self._memory_words,
             "filter": seccomp.digest("docker"),
+            "landlock": landlock.abi(),
             "code": place.code_digest(self._code),
             "command": {name: str(value) for name, value in sorted(host.items())},
             "limits": place.limits_as_dict(limits),
@@ -86,19 +93,24 @@ class Docker:
         if reason is not None:
             raise CellUnavailable(reason)
         lease = place.take(self._settings, self.name, own_user=True)
+        return self._start(lease, files, limits)
+
+    def _start(self, lease: place.Lease, files: CellFiles, limits: Limits, *, user_id: int | None = None) -> KeptCell:
+        """Start a cell for a lease; its user inside has the lease's id, or the one that the engine maps to it."""
+        user_id = lease.user_id if user_id is None else user_id
         created = {
-            "image": image_name(self._settings),
-            "command": place.start_command(files.entry),
+            "image": self._image(),
+            "command": self._start_command(files.entry, limits),
             "name": f"aiact-sandbox-cell-{lease.name}",
-            "user": f"{lease.user_id}:{lease.user_id}",
+            "user": f"{user_id}:{user_id}",
             "hostname": "cell",
-            "environment": place.environment(),
+            "environment": self._environment(),
             "working_dir": "/",
             "labels": labels(lease),
             "use_config_proxy": False,
-            **self._host_config(limits, folder=lease.folder, files=files, user_id=lease.user_id),
+            **self._host_config(limits, folder=lease.folder, files=files, user_id=user_id),
         }
-        cell = KeptCell(lease, limits, Container(created, lease.user_id))
+        cell = KeptCell(lease, limits, Container(created, self._url, measured=self._memory_words != ULIMITS))
         cell.start(files, self._code)
         return cell
 
@@ -130,7 +142,7 @@ class Docker:
             "network_mode": "none",
             "read_only": True,
             "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges:true", f"seccomp={seccomp.docker_profile()}"],
+            "security_opt": ["no-new-privileges:true", f"seccomp={seccomp.docker_profile(building=files.builds)}"],
             "init": True,
             "ipc_mode": "none",
             "pids_limit": limits.processes,
@@ -146,17 +158,34 @@ class Docker:
             "mounts": [
                 Mount(f"/c/{part}", f"{folder}/{part}", type="bind", read_only=True, propagation="rprivate")
                 for part in parts
-            ],
+            ]
+            + (
+                [Mount("/c/tree", str(files.environment), type="bind", read_only=True, propagation="rprivate")]
+                if files.environment
+                else []
+            ),
             **({"runtime": self._settings.docker_runtime} if self._settings.docker_runtime else {}),
-            **({"userns_mode": "host"} if user_namespaces_remapped() else {}),
+            **({"userns_mode": "host"} if self._remapped() else {}),
         }
+
+    def _start_command(self, entry: str, limits: Limits) -> list[str]:  # noqa: ARG002 - podman's hold the limits
+        return place.start_command(entry)
+
+    def _remapped(self) -> bool:
+        return user_namespaces_remapped()
+
+    def _environment(self) -> Mapping[str, str]:
+        return place.environment()
+
+    def _image(self) -> str:
+        return image_name(self._settings)
 
     def _image_id(self) -> str | None:
         from docker.errors import ImageNotFound
 
-        with _engine() as client:
+        with engine(self._url) as client:
             try:
-                return str(client.images.get(image_name(self._settings)).id)
+                return str(client.images.get(self._image()).id)
             except ImageNotFound:
                 return None
 
@@ -166,15 +195,17 @@ class Container:
 
     Args:
         created: arguments of the SDK's `containers.create`.
-        user_id: user id that its first process must have on this machine.
+        url: of the engine; empty for the one that the environment names.
+        measured: whether its control group is its own; else nothing is read from it.
     """
 
-    def __init__(self, created: Mapping[str, Any], user_id: int) -> None:
+    def __init__(self, created: Mapping[str, Any], url: str = "", *, measured: bool = True) -> None:
         self.pid = 0
         self.stderr = -1
         self.group: groups.ControlGroup | None = None
         self._created = dict(created)
-        self._user_id = user_id
+        self._url = url
+        self._measured = measured
         self._client: DockerClient | None = None
         self._id = ""
         self._stream: socket.socket | None = None
@@ -187,7 +218,7 @@ class Container:
         from docker.errors import DockerException
 
         try:
-            self._client = _client()
+            self._client = _client(self._url)
             container = self._client.containers.create(**self._created)
             self._id = str(container.id)
             self._stream = _attached(self._client, self._id)
@@ -199,7 +230,7 @@ class Container:
         self.stderr = self._stream.fileno()
         with contextlib.suppress(OSError, ValueError):
             self._handle = os.pidfd_open(self.pid)
-            self.group = groups.of_process(self.pid)
+            self.group = groups.of_process(self.pid) if self._measured else None
 
     def text(self, piece: bytes) -> bytes:
         """Take the engine's framing away: a stream number and a length before each part."""
@@ -225,7 +256,7 @@ class Container:
             return
         except PermissionError:
             # A client of its own: the keeper's may be waiting in another thread.
-            with contextlib.suppress(DockerException, OSError), _engine() as client:
+            with contextlib.suppress(DockerException, OSError), engine(self._url) as client:
                 client.api.kill(self._id, "KILL")
 
     def _let_go(self) -> None:
@@ -277,25 +308,33 @@ def _attached(client: DockerClient, container: str) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _engine() -> Iterator[DockerClient]:
-    client = _client()
+def engine(url: str = "") -> Iterator[DockerClient]:
+    """Speak with an engine for as long as it takes.
+
+    Args:
+        url: of the engine; empty for the one that the environment names.
+    """
+    client = _client(url)
     try:
         yield client
     finally:
         client.close()
 
 
-def _client() -> DockerClient:
+def _client(url: str = "") -> DockerClient:
     import docker
 
+    if url:
+        return docker.DockerClient(base_url=url, timeout=_CALL_SECONDS)
     return docker.from_env(timeout=_CALL_SECONDS)
 
 
-def engine_unavailable(settings: Settings) -> str | None:
+def engine_unavailable(settings: Settings, url: str = "") -> str | None:
     """Say why no engine can run cells here; None when one can.
 
     Args:
         settings: the operator's settings.
+        url: of the engine; empty for the one that the environment names.
 
     Returns:
         One sentence with what to install or to set.
@@ -303,7 +342,7 @@ def engine_unavailable(settings: Settings) -> str | None:
     from docker.errors import DockerException
 
     try:
-        with _engine() as client:
+        with engine(url) as client:
             facts = client.info()
     except (DockerException, OSError) as fault:
         return (
@@ -313,7 +352,7 @@ def engine_unavailable(settings: Settings) -> str | None:
     options = [str(option) for option in facts.get("SecurityOptions", [])]
     if not any("name=seccomp" in option for option in options):
         return "The Docker engine runs without seccomp, so it cannot hold a cell: start it on a kernel with seccomp."
-    if any("name=rootless" in option for option in options):
+    if not url and any("name=rootless" in option for option in options):
         return "The Docker engine is rootless and cannot give a cell a user id of its own: use bubblewrap here."
     if not facts.get("MemoryLimit") or not facts.get("PidsLimit", True):
         return "The Docker engine cannot limit memory or processes: give it control groups for both."
@@ -325,7 +364,7 @@ def engine_unavailable(settings: Settings) -> str | None:
 
 def user_namespaces_remapped() -> bool:
     """Say whether the engine maps the users of containers; a cell then asks for the host's, to have its own id."""
-    with _engine() as client:
+    with engine() as client:
         return any("name=userns" in str(option) for option in client.info().get("SecurityOptions", []))
 
 
@@ -343,24 +382,26 @@ def labels(lease: place.Lease) -> dict[str, str]:
     }
 
 
-def end_container(name: str) -> None:
+def end_container(name: str, url: str = "") -> None:
     """Remove the container of a cell whose worker is gone.
 
     Args:
         name: the cell's name, from its lease.
+        url: of the engine; empty for the one that the environment names.
     """
     from docker.errors import DockerException
 
-    with contextlib.suppress(DockerException, OSError), _engine() as client:
+    with contextlib.suppress(DockerException, OSError), engine(url) as client:
         for container in client.containers.list(all=True, filters={"label": f"{LABEL}.cell={name}"}):
             container.remove(force=True, v=True)
 
 
-def containers(settings: Settings) -> list[tuple[str, str, str, str]]:
+def containers(settings: Settings, url: str = "") -> list[tuple[str, str, str, str]]:
     """List the containers of this installation.
 
     Args:
         settings: the operator's settings.
+        url: of the engine; empty for the one that the environment names.
 
     Returns:
         For each: id, cell name, boot id, owner as `pid:start`. Empty where no engine answers.
@@ -368,7 +409,7 @@ def containers(settings: Settings) -> list[tuple[str, str, str, str]]:
     from docker.errors import DockerException
 
     chosen: dict[str, str | list[str] | bool] = {"label": f"{LABEL}.installation={place.installation(settings)}"}
-    with contextlib.suppress(DockerException, OSError), _engine() as client:
+    with contextlib.suppress(DockerException, OSError), engine(url) as client:
         found = client.containers.list(all=True, filters=chosen)
         told = [(str(c.id), {part: str(c.labels.get(f"{LABEL}.{part}", "")) for part in _PARTS}) for c in found]
         return [(identity, parts["cell"], parts["boot"], parts["owner"]) for identity, parts in told]
@@ -411,7 +452,7 @@ def image_present(name: str) -> bool:
     """
     from docker.errors import DockerException
 
-    with contextlib.suppress(DockerException, OSError), _engine() as client:
+    with contextlib.suppress(DockerException, OSError), engine() as client:
         client.images.get(name)
         return True
     return False
@@ -438,7 +479,7 @@ def build_image(settings: Settings, *, pull: bool = False, progress: Callable[[s
         return name
     progress(f"Building the cell image {name} from {settings.cell_base_image} (once; some minutes) ...")
     try:
-        with _engine() as client:
+        with engine() as client:
             client.images.build(
                 fileobj=_context(),
                 custom_context=True,

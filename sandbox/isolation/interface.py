@@ -16,7 +16,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one cell may use. Every limit has its ending, see `Ending`.
+    """What one cell may use. Every limit has its ending, see `Ending`; none can be switched off.
 
     Args:
         memory_bytes: memory of all processes of the cell together.
@@ -28,9 +28,12 @@ class Limits:
         open_files: descriptors per process.
         answer_seconds: longest wait for the answer to one batch.
         start_seconds: longest wait until the model is loaded.
+
+    Raises:
+        ValueError: one is not above 0, which engines take for no limit at all.
     """
 
-    memory_bytes: int = 2 * 1024**3
+    memory_bytes: int = 3 * 1024**3
     processes: int = 64
     cpu_seconds: int = 600
     wall_seconds: int = 900
@@ -39,6 +42,12 @@ class Limits:
     open_files: int = 64
     answer_seconds: float = 120.0
     start_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would be no limit."""
+        for name in self.__slots__:
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be above 0 and finite, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +59,22 @@ class CellFiles:
             that gets its model later).
         upload: host path of a file for an intake cell to read (None in a model's cell).
         entry: module of `sandbox/cell` to run, without `.py`: `serve` (answers for a model), `warm` (the same, made
-            ready before its model is there), `read` (intake) or `attempt` (tries to get out, for the receipt).
+            ready before its model is there), `read` (intake), `attempt` (tries to get out, for the receipt) or `build`
+            (installs packages; the one kind that may speak TCP, to itself, see `sandbox.environments`).
+        beside: host paths of files that the model reads next to it.
+        environment: host path of a folder of packages in the place of the cell's own tree; None for that tree.
     """
 
     entry: str = "serve"
     model: Path | None = None
     upload: Path | None = None
+    beside: tuple[Path, ...] = ()
+    environment: Path | None = None
+
+    @property
+    def builds(self) -> bool:
+        """Whether it is a builder's cell."""
+        return self.entry == "build"
 
 
 class Ending(StrEnum):
@@ -99,7 +118,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """The isolation receipt: what was proved about the wall, and what the run used."""
+    """The isolation receipt: what was proved about the wall, and what the run used.
+
+    `joules` is what the processor packages of the whole machine used meanwhile; None where the machine does not tell.
+    """
 
     backend: str
     runtime: str
@@ -114,6 +136,7 @@ class Receipt:
     bytes_in: int = 0
     bytes_out: int = 0
     rows_asked: int = 0
+    joules: float | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -144,6 +167,8 @@ class Isolation(Protocol):
     """A backend. Making one touches nothing; `available()` looks, `open()` starts."""
 
     name: str
+    seeing: Sequence[str]
+    """Command that runs another where a cell's processes can be looked at; empty where this process itself can."""
 
     def available(self) -> str | None:
         """Say why this backend cannot be used here, with what to install; None when it can."""

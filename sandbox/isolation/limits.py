@@ -14,7 +14,10 @@ from pathlib import Path
 
 from sandbox.isolation.interface import Limits
 
+ROOT = Path("/sys/fs/cgroup")
+OWN = Path("/proc/self/cgroup")
 _PARENT = "aiact-sandbox"
+_WORKERS = "aiact-sandbox-workers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +40,8 @@ class Hierarchies:
 @lru_cache(maxsize=1)
 def hierarchies() -> Hierarchies | None:
     """Find writable control groups for memory and processes; None when there are none."""
-    root = Path("/sys/fs/cgroup")
-    if (root / "cgroup.controllers").exists():
-        return _second(root)
+    if (ROOT / "cgroup.controllers").exists():
+        return _second(ROOT) or _delegated()
     mounts = _first_mounts()
     try:
         parents = {}
@@ -66,6 +68,25 @@ def _second(root: Path) -> Hierarchies | None:
     if not os.access(parent, os.W_OK):
         return None
     return Hierarchies(version=2, memory=parent, pids=parent, cpu=parent)
+
+
+def _delegated() -> Hierarchies | None:
+    """Use the group that this process is in, where systemd delegates it: a unit or scope with `Delegate=yes`.
+
+    A group that gives limits to others may hold no process itself, so those in it move into one beside the cells.
+    """
+    with contextlib.suppress(OSError, StopIteration):
+        lines = (line.split(":", 2) for line in OWN.read_text().splitlines())
+        own = ROOT / next(path for number, _, path in lines if number == "0").lstrip("/")
+        own = own.parent if own.name == _WORKERS else own
+        if own == ROOT or not os.access(own / "cgroup.subtree_control", os.W_OK):
+            return None
+        (own / _WORKERS).mkdir(exist_ok=True)
+        for process in (own / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                (own / _WORKERS / "cgroup.procs").write_text(process)
+        return _second(own)
+    return None
 
 
 def _first_mounts() -> dict[str, Path]:
@@ -183,9 +204,8 @@ def of_process(pid: int) -> ControlGroup | None:
     """
     with contextlib.suppress(OSError, ValueError):
         lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
-        root = Path("/sys/fs/cgroup")
-        if (root / "cgroup.controllers").exists():
-            folder = root / next(path for number, _, path in lines if number == "0").lstrip("/")
+        if (ROOT / "cgroup.controllers").exists():
+            folder = ROOT / next(path for number, _, path in lines if number == "0").lstrip("/")
             return ControlGroup(version=2, memory=folder, pids=folder, cpu=folder) if folder.exists() else None
         paths = {name: path.lstrip("/") for _, names, path in lines for name in names.split(",")}
         mounts = _first_mounts()

@@ -215,13 +215,14 @@ def lease_folder(settings: Settings) -> Path:
     return folder
 
 
-def take(settings: Settings, backend: str, *, own_user: bool) -> Lease:
+def take(settings: Settings, backend: str, *, own_user: bool, ids: range | None = None) -> Lease:
     """Take a name, a folder and a kernel user id for one cell.
 
     Args:
         settings: the operator's settings.
         backend: `docker` or `bubblewrap`.
         own_user: whether the cell gets an id of its own, or the worker's.
+        ids: ids of its own to take one from; those set aside on every machine when None.
 
     Returns:
         The lease, already on disk.
@@ -236,9 +237,10 @@ def take(settings: Settings, backend: str, *, own_user: bool) -> Lease:
     except OSError as fault:
         raise CellUnavailable(f"The folders of cells cannot be made: {fault}. Set AIACT_SANDBOX_STATE.") from fault
     name = uuid.uuid4().hex[:16]
-    start = random.SystemRandom().randrange(USER_IDS)
-    for step in range(USER_IDS if own_user else 1):
-        user_id = FIRST_USER_ID + (start + step) % USER_IDS if own_user else os.geteuid()
+    ids = range(FIRST_USER_ID, FIRST_USER_ID + USER_IDS) if ids is None else ids
+    start = random.SystemRandom().randrange(len(ids))
+    for step in range(len(ids) if own_user else 1):
+        user_id = ids[(start + step) % len(ids)] if own_user else os.geteuid()
         path = leases / (f"{user_id}.json" if own_user else f"{name}.json")
         try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -318,6 +320,8 @@ def fill(lease: Lease, files: CellFiles, code: Path) -> Inbox:
         for source, part in ((files.model, "model"), (files.upload, "upload")):
             if source is not None:
                 _copy(source, folder / part / source.name)
+        for source in files.beside:
+            _copy(source, folder / "model" / source.name)
         listener = _listen(folder / "socket")
         _hand_over(folder, lease)
     except OSError as fault:
@@ -361,17 +365,40 @@ def _copy(source: Path, target: Path) -> None:
                 fcntl.ioctl(copy.fileno(), _FICLONE, original.fileno())
             except OSError:
                 shutil.copyfileobj(original, copy, 1024**2)
+        # Of all that enters only our own builder's tool may be run as a program: what is in quarantine never is.
+        target.chmod(0o500 if mode & stat.S_IXUSR and target.parent.name == "upload" else 0o400)
     else:
         raise OSError(f"{source.name!r} is neither a file nor a folder")
 
 
-def _listen(folder: Path) -> socket.socket:
+def listen_beside(lease: Lease, inbox: Inbox, name: str) -> socket.socket:
+    """Listen on one more socket of a cell that runs.
+
+    Args:
+        lease: whose folder.
+        inbox: the cell's folder.
+        name: of the socket.
+
+    Returns:
+        The listener, mode 0660, group of the cell.
+    """
+    folder = inbox.folder / "socket"
+    folder.chmod(0o750)
+    try:
+        listener = _listen(folder, name)
+        _allow(folder / name, lease, 0o660)
+    finally:
+        _allow(folder, lease, 0o550)
+    return listener
+
+
+def _listen(folder: Path, name: str = "s") -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY)
     try:
         # By way of the open folder, because a socket's address has room for 107 bytes only.
-        listener.bind(f"/proc/self/fd/{handle}/s")
-        listener.listen(1)
+        listener.bind(f"/proc/self/fd/{handle}/{name}")
+        listener.listen(1 if name == "s" else 64)
     except OSError:
         listener.close()
         raise
@@ -385,7 +412,9 @@ def _hand_over(folder: Path, lease: Lease) -> None:
     for current, _, names in os.walk(folder, topdown=False):
         for name in names:
             path = Path(current) / name
-            _allow(path, lease, 0o660 if stat.S_ISSOCK(path.lstat().st_mode) else 0o440)
+            found = path.lstat().st_mode
+            mode = 0o660 if stat.S_ISSOCK(found) else 0o550 if found & stat.S_IXUSR else 0o440
+            _allow(path, lease, mode)
         _allow(Path(current), lease, 0o550 if Path(current) != folder else 0o750)
 
 

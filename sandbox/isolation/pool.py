@@ -11,6 +11,7 @@ import contextlib
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -32,12 +33,22 @@ class Pool:
         isolation: makes the cells.
         limits: of each; another set of limits is another wall, and another pool.
         seconds: how long a cell may stand ready.
+        environment: gives, for each cell once more, the folder of packages that the model's cells hold; None for the
+            cells' own. Cells that stand ready hold their own, so such a pool is not filled.
     """
 
-    def __init__(self, isolation: Isolation, limits: Limits, *, seconds: float = SECONDS) -> None:
+    def __init__(
+        self,
+        isolation: Isolation,
+        limits: Limits,
+        *,
+        seconds: float = SECONDS,
+        environment: Callable[[], Path] | None = None,
+    ) -> None:
         self._isolation = isolation
         self._limits = limits
         self._seconds = seconds
+        self._environment = environment
         self._ready: deque[tuple[float, Future[RunningCell]]] = deque()
         self._lock = threading.Lock()
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="pool")
@@ -77,13 +88,14 @@ class Pool:
             _end(opening)
         return len(old)
 
-    def take(self, model: Path) -> RunningCell:
+    def take(self, model: Path, beside: tuple[Path, ...] = ()) -> RunningCell:
         """Give a cell with this model in it: one that stands ready, or a new one where there is none.
 
         A cell is given once; nothing of it comes back into the pool.
 
         Args:
             model: host path of the model file or folder, in quarantine.
+            beside: files that it reads next to it; then the cell is a new one.
 
         Returns:
             The cell, whose time counts from now. The caller closes it.
@@ -95,7 +107,7 @@ class Pool:
         self.expire()
         while True:
             with self._lock:
-                if not self._ready:
+                if not self._ready or beside:
                     break
                 _, opening = self._ready.popleft()
             cell = opening.result()
@@ -108,7 +120,9 @@ class Pool:
                 cell.close()
                 raise
             return cell
-        return self._isolation.open(CellFiles(entry="serve", model=model), self._limits)
+        environment = None if self._environment is None else self._environment()
+        files = CellFiles(entry="serve", model=model, beside=beside, environment=environment)
+        return self._isolation.open(files, self._limits)
 
     def close(self) -> None:
         """End all cells that were not taken. Idempotent."""

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import socket
 import stat
 import struct
+import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from sandbox.cell import landlock
 from sandbox.cell.attempt import END, LOOK, ORDER, RECORD, TRIES
 from sandbox.errors import CellUnavailable, ModelFault
 from sandbox.isolation import place
 from sandbox.isolation.interface import Attempt, CellFiles, Ending, Isolation, Limits
 from sandbox.isolation.keeper import descendants
 from sandbox.isolation.limits import of_process
+from sandbox.isolation.podman import ADDED
 from sandbox.isolation.running import KeptCell
 from sandbox.settings import Settings
 
@@ -134,11 +138,12 @@ def _judge(
         )
         while (record := _record(connection))[0] != END:
             tried[TRIES[record[0]]] = record[1:]
-        seen = Outside(cell)
+        seen = Outside(cell, isolation.seeing)
         found = [*_inside(tried, limits, cell, seen), *_outside(isolation, cell, limits, seen, planted)]
         connection.sendall(LOOK)
         number, code, forked = _record(connection)
-    except (OSError, EOFError, IndexError, struct.error) as fault:
+        closed = _record(connection)
+    except (OSError, EOFError, IndexError, struct.error, subprocess.SubprocessError) as fault:
         raise CellUnavailable(
             f"The sibling cell did not answer ({type(fault).__name__}); {cell.diagnostic()}"
         ) from fault
@@ -150,7 +155,20 @@ def _judge(
             held=TRIES[number] == "processes" and code == errno.EAGAIN and forked < limits.processes,
         )
     )
+    if (version := landlock.abi()) > 0:
+        found.append(_closed_in(closed, version))
     return {attempt.probe: attempt for attempt in found}
+
+
+def _closed_in(record: tuple[int, int, int], version: int) -> Attempt:
+    """Judge the sibling's last try: that it can close itself in, as a cell does before it opens an upload."""
+    number, code, told = record
+    return Attempt(
+        probe="landlock",
+        expected=f"version {version} of the kernel's Landlock closes what the wall leaves to be read",
+        observed=f"version {told}, then {_name(code)}",
+        held=TRIES[number] == "landlock" and code == errno.EACCES and told == version,
+    )
 
 
 def _record(connection: socket.socket) -> tuple[int, int, int]:
@@ -236,15 +254,32 @@ def _counted(value: int, code: int, what: str) -> str:
     return f"{value} {what}" if code == 0 else f"not tried to the end: {_name(code)}"
 
 
+_ENVIRONMENT = "import sys; sys.stdout.buffer.write(open(f'/proc/{sys.argv[1]}/environ', 'rb').read())"
+_DESCRIPTORS = """
+import json, os, sys
+found = []
+for pid in sys.argv[1:]:
+    for number in os.listdir(f"/proc/{pid}/fd"):
+        path = f"/proc/{pid}/fd/{number}"
+        try:
+            found.append((int(pid), int(number), tuple(os.stat(path)), os.readlink(path)))
+        except FileNotFoundError:
+            pass
+print(json.dumps(found))
+"""
+
+
 class Outside:
     """What this side of the wall sees of a standing cell.
 
     Args:
         cell: the standing cell.
+        seeing: command that runs another in the user namespace above the cell's, where this process may not look.
     """
 
-    def __init__(self, cell: KeptCell) -> None:
+    def __init__(self, cell: KeptCell, seeing: Sequence[str] = ()) -> None:
         self.peer = cell.peer
+        self._seeing = tuple(seeing)
         own = Path(f"/proc/{cell.peer}/ns/pid").readlink()
         self.processes = [
             pid
@@ -268,12 +303,12 @@ class Outside:
 
     def strange_variables(self) -> list[str]:
         """List the environment variables, in any process of the cell, that we did not name with this very value."""
-        named = place.environment() | {"PWD": "/", "HOSTNAME": "cell"}
+        named = place.environment() | {"PWD": "/", "HOSTNAME": "cell"} | (ADDED if self._seeing else {})
         strange: set[str] = set()
         for pid in self.processes:
             try:
-                content = Path(f"/proc/{pid}/environ").read_bytes()
-            except OSError:
+                content = self._environment(pid)
+            except (OSError, subprocess.SubprocessError):
                 strange.add(f"unreadable in process {pid}")
                 continue
             for entry in content.split(b"\0"):
@@ -284,12 +319,24 @@ class Outside:
 
     def descriptors(self) -> list[tuple[int, int, os.stat_result, str]]:
         """List every open descriptor of every process of the cell: process, number, facts, what it leads to."""
+        if self._seeing:
+            told = self._from_above(_DESCRIPTORS, *self.processes)
+            return [(pid, number, os.stat_result(facts), leads_to) for pid, number, facts, leads_to in json.loads(told)]
         found = []
         for pid in self.processes:
             for entry in Path(f"/proc/{pid}/fd").iterdir():
                 with contextlib.suppress(FileNotFoundError):
                     found.append((pid, int(entry.name), entry.stat(), str(entry.readlink())))
         return found
+
+    def _environment(self, pid: int) -> bytes:
+        if self._seeing:
+            return self._from_above(_ENVIRONMENT, pid)
+        return Path(f"/proc/{pid}/environ").read_bytes()
+
+    def _from_above(self, source: str, *processes: int) -> bytes:
+        command = [*self._seeing, "/usr/bin/python3", "-I", "-c", source, *map(str, processes)]
+        return subprocess.run(command, capture_output=True, check=True, timeout=_ANSWER_SECONDS).stdout  # noqa: S603 - ours
 
     def writable(self) -> list[str]:
         """List the mounts that the cell's user can write to, devices aside, as `place type size`."""
@@ -338,10 +385,19 @@ def _user_id(cell: KeptCell, seen: Outside) -> Attempt:
 
 
 def _uid_map(isolation: Isolation, cell: KeptCell, seen: Outside) -> Attempt:
-    told = " ".join(Path(f"/proc/{seen.peer}/uid_map").read_text().split())
+    lines = Path(f"/proc/{seen.peer}/uid_map").read_text().splitlines()
+    told = "; ".join(" ".join(line.split()) for line in lines)
     if isolation.name == "bubblewrap":
         expected = f"65534 {cell.lease.user_id} 1"
         return Attempt(probe="uid_map", expected=expected, observed=told, held=told == expected)
+    if isolation.name == "podman":
+        mapped = [[int(number) for number in line.split()] for line in lines]
+        return Attempt(
+            probe="uid_map",
+            expected="a user namespace whose root is the worker's own user, and the cell's id none of its own outside",
+            observed=told,
+            held=mapped[0] == [0, os.geteuid(), 1] and all(first != 0 for _, first, _ in mapped),
+        )
     return Attempt(
         probe="uid_map",
         expected="no user namespace: an unprivileged user id of the host, the cell's own",
@@ -350,8 +406,12 @@ def _uid_map(isolation: Isolation, cell: KeptCell, seen: Outside) -> Attempt:
     )
 
 
+_OF_ITS_OWN = {"bubblewrap": ("cgroup", "user"), "podman": ("user",)}
+"""Kinds of namespace that only some backends make."""
+
+
 def _namespaces(isolation: Isolation, seen: Outside) -> Attempt:
-    kinds = ["ipc", "mnt", "net", "pid", "uts", *(["cgroup", "user"] if isolation.name == "bubblewrap" else [])]
+    kinds = ["ipc", "mnt", "net", "pid", "uts", *_OF_ITS_OWN.get(isolation.name, ())]
     shared = [
         kind
         for kind in kinds

@@ -57,6 +57,7 @@ def write_receipt(
     bytes_in: int = 0,
     bytes_out: int = 0,
     rows_asked: int = 0,
+    joules: float | None = None,
     notes: Sequence[str] = (),
 ) -> Receipt:
     """Put together the receipt of one run.
@@ -69,6 +70,7 @@ def write_receipt(
         bytes_in: bytes sent to the cells, counted by us.
         bytes_out: bytes that came back, counted by us.
         rows_asked: rows that the cells were asked about.
+        joules: what the machine's processor packages used meanwhile; None where it does not tell.
         notes: what was said about the choice of the backend.
 
     Returns:
@@ -80,6 +82,8 @@ def write_receipt(
         said.append("Memory is limited per process only: this machine gives no writable control group.")
     if "worker's own" in str(profile["user"]):
         said.append("The cell has the worker's own user id in a user namespace: only root can give it one of its own.")
+    if not profile["landlock"]:
+        said.append("This kernel has no Landlock: a cell does not close itself in a second time behind its wall.")
     if len(cells) > 1:
         said.append(
             f"{len(cells)} cells held a copy of the model each: processor time, bytes and rows are added up, memory is "
@@ -100,6 +104,7 @@ def write_receipt(
         bytes_in=bytes_in,
         bytes_out=bytes_out,
         rows_asked=rows_asked,
+        joules=joules,
         notes=tuple(said),
     )
 

@@ -132,6 +132,18 @@ class KeptCell:
         place.deliver(self.lease, self._inbox, model)
         self._keeper.begin_again()
 
+    def listen(self, name: str) -> socket.socket:
+        """Listen on one more socket beside the cell's own, for a builder's way to the index.
+
+        Args:
+            name: of the socket in `/c/socket`.
+
+        Returns:
+            The listener; the caller closes it.
+        """
+        assert self._inbox is not None
+        return place.listen_beside(self.lease, self._inbox, name)
+
     def ending(self) -> Ending:
         """End the cell if it still runs, and say how it ended."""
         if self._ending is None:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from socket import AF_UNIX
+from socket import AF_INET, AF_UNIX
 from typing import Any, Literal
 
 _NEW_NAMESPACES = 0x7E020000
@@ -31,6 +31,7 @@ symlinkat truncate umask unlink unlinkat utime utimensat utimes write writev
 """
 _WAITING = """
 epoll_create epoll_create1 epoll_ctl epoll_pwait epoll_wait eventfd eventfd2 pipe pipe2 poll ppoll pselect6 select
+signalfd4
 """
 _MEMORY = "brk madvise membarrier mmap mprotect mremap msync munmap"
 _PROCESSES = """
@@ -47,8 +48,12 @@ _TIME = """
 alarm clock_getres clock_gettime clock_nanosleep getcpu getitimer getrandom gettimeofday nanosleep pause setitimer time
 timer_create timer_delete timer_getoverrun timer_gettime timer_settime times
 """
+# They can only take rights away from the process that makes them.
+_CLOSING_IN = "landlock_add_rule landlock_create_ruleset landlock_restrict_self"
 # No bind, listen or accept: a cell serves nobody. No sendmsg or recvmsg: no descriptor is passed in or out.
 _SOCKETS = "connect getpeername getsockname getsockopt recvfrom sendto setsockopt shutdown"
+# A builder serves its installer on its own loopback, where nobody else is; it still passes no descriptor.
+_BUILDING = "accept4 bind listen chown fchown fchownat setxattr fsetxattr"
 
 _MISSING = """
 clone3 epoll_pwait2 execveat futex_requeue futex_wait futex_waitv futex_wake io_uring_enter io_uring_register
@@ -82,15 +87,21 @@ class Rule:
     mask: int | None = None
 
 
-def rules() -> tuple[Rule, ...]:
+def rules(*, building: bool = False) -> tuple[Rule, ...]:
     """List every allowed system call, in a fixed order.
+
+    Args:
+        building: whether for a builder's cell, which speaks TCP to itself in a network of its own that leads nowhere.
 
     Returns:
         Rules of which any one that matches allows the call.
     """
-    plain = " ".join((_FILES, _WAITING, _MEMORY, _PROCESSES, _IDENTITY, _TIME, _SOCKETS)).split()
+    plain = " ".join((_FILES, _WAITING, _MEMORY, _PROCESSES, _IDENTITY, _TIME, _SOCKETS, _CLOSING_IN)).split()
     allowed = [Rule(name=name) for name in sorted(plain)]
     allowed += [Rule(name=name, argument=0, value=int(AF_UNIX)) for name in ("socket", "socketpair")]
+    if building:
+        allowed += [Rule(name=name) for name in _BUILDING.split()]
+        allowed += [Rule(name="socket", argument=0, value=int(AF_INET))]
     allowed += [Rule(name="clone", argument=0, value=0, mask=_NEW_NAMESPACES)]
     allowed += [Rule(name="prctl", argument=0, value=option) for option in _PRCTL]
     allowed += [Rule(name="ioctl", argument=1, value=request) for request in _IOCTL]
@@ -106,14 +117,18 @@ def missing() -> tuple[str, ...]:
     return tuple(sorted(_MISSING.split()))
 
 
-def docker_profile() -> str:
+def docker_profile(*, building: bool = False) -> str:
     """Write the filter as docker's seccomp profile.
+
+    Args:
+        building: see `rules`.
 
     Returns:
         JSON text for `--security-opt seccomp=`.
     """
-    calls: list[dict[str, Any]] = [{"names": [r.name for r in rules() if r.argument is None], "action": _ALLOW}]
-    for rule in rules():
+    allowed = rules(building=building)
+    calls: list[dict[str, Any]] = [{"names": [r.name for r in allowed if r.argument is None], "action": _ALLOW}]
+    for rule in allowed:
         if rule.argument is None:
             continue
         compared = (
@@ -140,9 +155,12 @@ def unavailable() -> str | None:
     return None
 
 
-@lru_cache(maxsize=1)
-def bpf_program() -> bytes:
+@lru_cache(maxsize=2)
+def bpf_program(*, building: bool = False) -> bytes:
     """Compile the filter for this machine's processor.
+
+    Args:
+        building: see `rules`.
 
     Returns:
         A BPF program as bubblewrap's `--seccomp` reads it.
@@ -153,7 +171,7 @@ def bpf_program() -> bytes:
     import pyseccomp
 
     made = pyseccomp.SyscallFilter(pyseccomp.ERRNO(errno.EPERM))
-    for rule in rules():
+    for rule in rules(building=building):
         if rule.argument is None:
             _add(made, pyseccomp.ALLOW, rule.name, ())
             continue
@@ -180,14 +198,17 @@ def _add(made: Any, action: Any, name: str, arguments: Iterable[Any]) -> None:
     made.add_rule(action, name, *arguments)
 
 
-def filter_file() -> int:
+def filter_file(*, building: bool = False) -> int:
     """Give the program as an open file of its own, read from the start by whoever inherits it.
+
+    Args:
+        building: see `rules`.
 
     Returns:
         A descriptor that the caller closes.
     """
     descriptor = os.memfd_create("cell-filter", os.MFD_CLOEXEC)
-    os.write(descriptor, bpf_program())
+    os.write(descriptor, bpf_program(building=building))
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 

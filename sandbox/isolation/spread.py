@@ -107,6 +107,10 @@ class Spread:
         count = len(self._cells)
         waiting: deque[Future[np.ndarray]] = deque()
         try:
+            if count == 1:
+                # Nothing is answered beside it, and a thread between would cost more than it hides.
+                yield from map(self.first.predict, batches)
+                return
             for number, batch in enumerate(batches):
                 _, talk = self._cells[number % count]
                 waiting.append(self._threads[number % count].submit(talk.predict, batch))

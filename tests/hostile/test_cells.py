@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,8 +92,6 @@ def test_a_cell_that_is_root_to_the_kernel_is_noticed_though_it_says_65534_insid
 @pytest.mark.bubblewrap
 @pytest.mark.parametrize("wall", ["bubblewrap"], indirect=True)
 def test_a_root_cell_does_not_even_connect(wall: Wall) -> None:
-    from dataclasses import replace
-
     with pytest.raises(CellUnavailable):
         weak_bubblewrap(wall, no_identity).prove(replace(SMALL, start_seconds=0.5))
 
@@ -113,7 +113,7 @@ def test_a_root_cell_does_not_even_connect(wall: Wall) -> None:
                      + ["SECRET", "x", *c[c.index("--clearenv") + 1 :]], {"environment"}, id="environment"),
         pytest.param(lambda c, _: [*c[: c.index("--remount-ro")], "--bind", "/var/tmp", "/open",
                                    *c[c.index("--remount-ro") :]], {"writable_mounts"}, id="writable-bind"),
-        pytest.param(lambda c, _: [*c[: c.index("--chdir") - 2], "--ro-bind", "/var/lib", "/var/lib",
+        pytest.param(lambda c, _: [*c[: c.index("--chdir") - 2], "--ro-bind", "/var", "/var",
                                    *c[c.index("--chdir") - 2 :]], {"host_files"}, id="host-files"),
     ],
 )  # fmt: skip
@@ -315,3 +315,36 @@ def test_only_what_was_asked_for_enters(wall: Wall, tmp_path: Path) -> None:
         assert eval(everything(running)) == {"model": [], "socket": [], "upload": ["table.csv"]}
     finally:
         running.close()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("wall", ["docker"], indirect=True)
+def test_the_engine_keeps_no_log_of_a_cell(wall: Wall) -> None:
+    from sandbox.isolation.docker import Container, engine
+
+    with wall.cell("def main(connection): connection.recv(1)") as running, engine() as client:
+        assert isinstance(running.kept, Container)
+        facts = client.api.inspect_container(running.kept._id)
+    assert facts["HostConfig"]["LogConfig"]["Type"] == "none"
+    assert facts["LogPath"] == ""
+
+
+def test_the_engine_is_never_asked_to_copy_a_file_and_no_descriptor_is_ever_received() -> None:
+    package = Path(place.__file__).resolve().parents[1]
+    calls = {
+        f"{path.name}:{node.lineno}"
+        for path in package.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("put_archive", "get_archive", "recvmsg", "recvmsg_into", "recv_fds")
+    }
+    assert calls == set()
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("wall", ["docker"], indirect=True)
+def test_a_runtime_that_is_named_is_the_one_that_is_tried_and_said(wall: Wall) -> None:
+    backend = Docker(replace(wall.settings, docker_runtime="runc"))
+    assert broken(backend.prove(SMALL)) == set()
+    assert str(backend.profile(SMALL)["runtime"]).endswith(" runc")
+    assert backend.profile(SMALL) != wall.backend().profile(SMALL)

@@ -18,10 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sandbox.cell import landlock
 from sandbox.cell.wire import Column, Setup
 from sandbox.errors import ModelFault
 from sandbox.isolation.conversation import Conversation
 from sandbox.isolation.interface import CellFiles, Limits
+from sandbox.isolation.pool import Pool
 from tests.make.walls import Wall
 
 LIMITS = Limits(memory_bytes=700 * 1024**2, cpu_seconds=60, wall_seconds=60, answer_seconds=20.0, start_seconds=40.0)
@@ -258,3 +260,89 @@ def test_a_model_that_raises_once_can_be_asked_again(wall: Wall, tmp_path: Path)
         with pytest.raises(ModelFault):
             model.predict(ROWS.slice(0, 3))
         assert model.predict(ROWS.slice(0, 2)).tolist() == [[0.0], [1.0]]
+
+
+def test_a_model_that_answers_by_the_size_of_its_batch_is_seen_to_answer_differently(
+    wall: Wall, tmp_path: Path
+) -> None:
+    path = saved(tmp_path, "return X[:, 0] + (len(X) < 30)")
+    with talk(wall, path) as model:
+        model.load()
+        whole = model.predict(ROWS)
+        parts = np.concatenate([model.predict(ROWS.slice(0, 25)), model.predict(ROWS.slice(25))])
+    assert not np.array_equal(whole, parts)
+
+
+def test_denormal_numbers_are_numbers_and_arrive_as_they_were_given(wall: Wall, tmp_path: Path) -> None:
+    path = saved(tmp_path, "import numpy; return numpy.full(len(X), 5e-324)")
+    with talk(wall, path) as model:
+        answer = ask(model, 1)
+    assert (answer == 5e-324).all()
+
+
+def test_an_answer_of_four_gigabytes_is_not_taken(wall: Wall, tmp_path: Path) -> None:
+    path = saved(tmp_path, "import numpy; return numpy.zeros(2**29)")
+    assert fault_of(wall, path).code in ("wrong_shape", "out_of_memory")
+
+
+ESCAPES = """
+import ctypes, errno, os, socket
+def works(act):
+    try:
+        act()
+    except (OSError, ValueError):
+        return 0
+    return 1
+def call(number, *arguments):
+    ctypes.set_errno(0)
+    if ctypes.CDLL(None, use_errno=True).syscall(number, *arguments) == -1:
+        raise OSError(ctypes.get_errno(), "refused")
+def run():
+    child = os.fork()
+    if child == 0:
+        try:
+            os.execv("/usr/bin/python3", ["python3", "-c", ""])
+        finally:
+            os._exit(9)
+    if os.waitpid(child, 0)[1]:
+        raise OSError(errno.EACCES, "refused")
+"""
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        pytest.param("socket.socket(socket.AF_UNIX).connect('/c/socket/s')", id="second-connection"),
+        pytest.param("socket.send_fds(socket.socket(fileno=os.dup(3)), [b'x'], [0])", id="passes-a-descriptor"),
+        pytest.param("call({'x86_64': 101, 'aarch64': 117}[os.uname().machine], 16, os.getppid(), 0, 0)", id="ptrace"),
+        pytest.param("os.kill(os.getppid(), 0)", id="signals-its-parent"),
+        pytest.param("os.kill(1, 0)", id="signals-the-first-process"),
+        pytest.param("os.listdir('/proc')", id="lists-processes"),
+        pytest.param("open('/proc/1/environ').read()", id="reads-another-process"),
+        pytest.param("open('/proc/1/mem', 'r+b')", id="writes-to-another-process"),
+        pytest.param("os.listdir('/')", id="lists-the-root"),
+        pytest.param("open('/dev/shm/message', 'w')", id="leaves-a-message"),
+        pytest.param("os.listdir('/c/upload').index('data.csv')", id="looks-for-labels"),
+        pytest.param("os.mkfifo('/tmp/pipe')", id="makes-a-pipe"),
+        pytest.param("run()", id="runs-a-program"),
+    ],
+)
+def test_a_loaded_model_can_do_none_of_this(wall: Wall, tmp_path: Path, attempt: str) -> None:
+    path = saved(tmp_path, f"import numpy; return numpy.full(len(X), float(works(lambda: {attempt})))", ESCAPES)
+    with talk(wall, path) as model:
+        assert ask(model, 1).max() == 0
+
+
+def test_a_loaded_model_is_closed_in_by_the_kernel_in_a_cell_that_stood_ready_too(wall: Wall, tmp_path: Path) -> None:
+    if landlock.abi() == 0:
+        pytest.skip("this kernel has no Landlock")
+    body = "import numpy; return numpy.full(len(X), float(works(lambda: os.listdir('/')) + works(run)))"
+    path = saved(tmp_path, body, ESCAPES)
+    with Pool(wall.backend(), LIMITS) as pool:
+        pool.fill(1)
+        running = pool.take(path)
+        try:
+            conversation = Conversation(running, stated(path), LIMITS)
+            assert ask(conversation, 1).max() == 0
+        finally:
+            running.close()

@@ -336,12 +336,13 @@ def test_a_parquet_file_that_unpacks_to_more_than_the_memory_allowed_is_a_refusa
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    zeros = pa.array(np.zeros(40_000_000 // 8))
-    table = pa.table({f"c{i}": zeros for i in range(40)} | {"sex": pa.array(["f"] * len(zeros))})
+    rows = 5_000_000
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, dtype=np.int32)), pa.array(["x" * 400]))
+    table = pa.table({"note": text, "c0": np.zeros(rows), "sex": pa.array(["f"] * rows)})
     folder = submissions.predictions(
         tmp_path / "s", data={"columns": {"sex": "group"}}, predictions={"file": "t.parquet", "decision": "c0"}
     )
-    pq.write_table(table, folder / "t.parquet")
+    pq.write_table(table, folder / "t.parquet", store_schema=False)
     assert (folder / "t.parquet").stat().st_size < 1024**2
     monkeypatch.setattr(
         reading_module, "LIMITS", Limits(memory_bytes=768 * 1024**2, cpu_seconds=60, answer_seconds=60.0)

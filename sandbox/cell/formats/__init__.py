@@ -1,8 +1,8 @@
 """The model formats: one module each, found by listing this folder.
 
-A format has `LOADING` (`data_only` or `can_execute_code`), `sniff` (is this file mine, by name and content), `scan`
-(what is in it) and `load` (in the model's cell alone). `sniff` and `scan` execute nothing of the file. The scan says
-what was seen and what stands out; it cannot say that a file is harmless.
+A format has `LOADING` (`data_only` or `can_execute_code`), `NEEDS` (packages any one of which loads it), `sniff` (is
+this file mine, by name and content), `scan` (what is in it) and `load` (in the model's cell alone). `sniff` and `scan`
+execute nothing of the file. The scan says what was seen and what stands out; it cannot say that a file is harmless.
 """
 
 # ruff: noqa: TID252 - this folder is copied into a cell under another package name
@@ -34,6 +34,7 @@ class Format(Protocol):
     """What each module of this folder offers."""
 
     LOADING: str
+    NEEDS: tuple[str, ...]
 
     def sniff(self, path: Path) -> bool:
         """Tell whether a file or folder is of this format, by name and content, without executing any of it."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOADING = "data_only"
+NEEDS = ("lightgbm",)
 
 _PROBABILITIES = ("binary", "multiclass", "multiclassova", "cross_entropy")
 

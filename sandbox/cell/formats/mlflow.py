@@ -1,17 +1,22 @@
-"""MLflow model folders: the native file of a known flavour; generic Python functions are not loaded."""
+"""MLflow model folders: the native file of a known flavour, or, with consent and its own packages, any function."""
 
 # ruff: noqa: TID252 - this folder is copied into a cell under another package name
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..columns import Unanswerable
+from .. import answers
+from ..columns import Columns, Unanswerable
 from ..wire import Setup, Status
 from . import Loaded, named, names, report
 
+if TYPE_CHECKING:
+    import numpy as np
+
 LOADING = "can_execute_code"
+NEEDS: tuple[str, ...] = ()
 
 _MOST_BYTES = 1024**2
 _NATIVE = {
@@ -28,7 +33,6 @@ _ALLOWED = {
     "lightgbm": ("lightgbm", "skops", "pickle"),
     "onnx": ("onnx",),
 }
-_CODE_KEYS = ("code", "python_model", "model_code_path")
 _CODE_KEYS = ("code", "python_model", "model_code_path")
 _LOADERS = frozenset(f"mlflow.{flavour}" for flavour in _NATIVE)
 
@@ -115,8 +119,9 @@ def sniff(path: Path) -> bool:
 def scan(path: Path) -> dict[str, Any]:
     """Say which flavours the folder has, and scan the native file that would be loaded.
 
-    Notes name the flavour (`flavour_sklearn`) and the native format (`native_skops`); `not_supported` says that nothing
-    in the folder would be loaded. A loader that is not MLflow's own, and code beside the model, stand out.
+    Notes name the flavour (`flavour_sklearn`) and the native format (`native_skops`). `any_function` says that MLflow
+    itself would load it, from the packages that the model asks for; `not_supported` that nothing in the folder would be
+    loaded. A loader that is not MLflow's own, and code beside the model, stand out.
     """
     seen = _described(path)
     notes = [f"flavour_{name}"[:80] for name in sorted(seen.flavours)] + seen.notes
@@ -127,7 +132,8 @@ def scan(path: Path) -> dict[str, Any]:
         suspicious |= {f"{key}:{stated[key]}" for key in _CODE_KEYS if stated.get(key, "") not in ("", "null")}
     native = _native(path, seen)
     if native is None:
-        return report("mlflow", LOADING, "scanned", suspicious=suspicious, notes=[*notes, "not_supported"])
+        said = "any_function" if _any_function(seen) else "not_supported"
+        return report("mlflow", LOADING, "scanned", suspicious=suspicious, notes=[*notes, said])
     inner = named(native[0]).scan(native[1])
     return report(
         "mlflow",
@@ -139,13 +145,46 @@ def scan(path: Path) -> dict[str, Any]:
     )
 
 
+def _any_function(seen: _Described) -> bool:
+    """Tell whether MLflow would load it as a Python function: none of its flavours names a file that we load.
+
+    What MLflow may read in another way than we did is left to nobody.
+    """
+    return bool(seen.loader) and not seen.notes and not seen.flavours.keys() & _NATIVE.keys()
+
+
+class _Function:
+    def __init__(self, function: Any, setup: Setup) -> None:
+        self._function = function
+        self._setup = setup
+
+    def predict(self, columns: Columns) -> np.ndarray:
+        import numpy as np
+
+        answer = self._function.predict(columns.frame())
+        raw = np.asarray(answer.to_numpy() if hasattr(answer, "to_numpy") else answer)
+        if self._setup.output in ("probability", "score"):
+            return answers.of_booster(raw, self._setup)
+        return answers.value(raw) if self._setup.output == "value" else answers.labels(raw, self._setup)
+
+
 def load(path: Path, setup: Setup) -> Loaded:
-    """Load the native file of a known flavour, without MLflow and without any code beside it.
+    """Load the native file of a known flavour, without MLflow and without any code beside it; else the function.
+
+    A function is given a DataFrame with the columns in the order of the set-up. What it answers names no classes:
+    column i is the i-th declared class, and a single probability or score is that of the second.
 
     Raises:
-        Unanswerable: there is no such flavour (a generic Python function), or as the native format says.
+        Unanswerable: there is nothing to load, no consent was given, or as the native format says.
     """
-    native = _native(path, _described(path))
-    if native is None:
+    seen = _described(path)
+    native = _native(path, seen)
+    if native is not None:
+        return named(native[0]).load(native[1], setup)
+    if not _any_function(seen):
         raise Unanswerable(Status.NOT_SUPPORTED, "no flavour of this folder is loaded here")
-    return named(native[0]).load(native[1], setup)
+    if not setup.allow_code:
+        raise Unanswerable(Status.CODE_NOT_ALLOWED, "loading this folder executes code, and no consent was given")
+    from mlflow.pyfunc import load_model
+
+    return _Function(load_model(str(path)), setup)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOADING = "data_only"
+NEEDS = ("onnxruntime", "onnxruntime-gpu")
 
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training"})
 _MOST_DEPTH = 16
@@ -185,7 +186,7 @@ def scan(path: Path) -> dict[str, Any]:
     """List operators, custom domains and the names of external files.
 
     A custom domain needs a library that the cell does not have, so such a model does not load; an external name that is
-    not plain stands out.
+    not plain stands out, a plain one is among the types as `external:NAME`.
     """
     seen = _Graph()
     try:
@@ -194,8 +195,9 @@ def scan(path: Path) -> dict[str, Any]:
         return report("onnx", LOADING, "scan_incomplete", types=seen.operators, notes=["graph_unreadable"])
     custom = {f"domain:{d}" for d in seen.domains - _DOMAINS}
     climbing = {f"external:{name}" for name in seen.external if not _plain(name)}
+    beside = {f"external:{name}" for name in seen.external if _plain(name)}
     notes = ["external_data"] if seen.external else []
-    return report("onnx", LOADING, types=seen.operators, suspicious=custom | climbing, notes=notes)
+    return report("onnx", LOADING, types=seen.operators | beside, suspicious=custom | climbing, notes=notes)
 
 
 def _plain(name: str) -> bool:

@@ -13,6 +13,7 @@ from ..wire import Setup, Status
 from . import Loaded, report
 
 LOADING = "can_execute_code"
+NEEDS: tuple[str, ...] = ()
 
 
 def sniff(path: Path) -> bool:

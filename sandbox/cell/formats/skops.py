@@ -13,6 +13,7 @@ from ..wire import Setup, Status
 from . import Loaded, report
 
 LOADING = "data_only"
+NEEDS = ("skops",)
 
 _LIBRARIES = ("numpy", "scipy", "sklearn", "lightgbm", "xgboost")
 _PLAIN = frozenset(

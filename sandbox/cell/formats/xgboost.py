@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 LOADING = "data_only"
+NEEDS = ("xgboost", "xgboost-cpu")
 
 
 def sniff(path: Path) -> bool:
