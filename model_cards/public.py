@@ -14,7 +14,7 @@ from typing import Final
 
 from checks.finding import Figure, Finding, GroupMeasures, Item, Measure, Reason
 from checks.registry import catalogue
-from model_cards.dossier import Assessment, CountTable, Dossier, SubmissionFacts
+from model_cards.dossier import Assessment, CountTable, Dossier, Noise, Publication, SubmissionFacts
 from model_cards.suppression import Counts, Depth, counts_of, decide
 
 NOT_PUBLIC: Final = "–"
@@ -135,13 +135,14 @@ def settle_pairs(
     }
 
 
-def reduce(assessment: Assessment, depths: Depths, minimum: int) -> Reduced:
+def reduce(assessment: Assessment, depths: Depths, minimum: int, noise: Noise | None = None) -> Reduced:
     """Leave out of an assessment what may not be public.
 
     Args:
         assessment: the whole one.
         depths: of every group of every count table.
         minimum: fewest people that a figure of its own (a bar, a bin) may stand for.
+        noise: that the assessment's counts were given before.
 
     Returns:
         What is left: a dossier of its own, with its own digest; its run names neither person nor machine.
@@ -171,6 +172,7 @@ def reduce(assessment: Assessment, depths: Depths, minimum: int) -> Reduced:
             ),
             "figures": tuple(n for n in whole.figures if n in names),
             "counts": tuple(t for t in (_table(t, depths) for t in whole.counts) if t is not None),
+            "publication": Publication(suppress_below=minimum, noise=noise),
         }
     )
     run = assessment.run
@@ -393,6 +395,8 @@ def summary(reduced: Reduced, minimum: int, commitment: str) -> dict[str, object
     Args:
         commitment: keyed digest of the whole dossier, which only who holds the key can open.
     """
+    publication = reduced.assessment.dossier.publication
+    noise = publication.noise if publication is not None else None
     return {
         "format": "1",
         "suppress_below": minimum,
@@ -406,4 +410,5 @@ def summary(reduced: Reduced, minimum: int, commitment: str) -> dict[str, object
             "names_of_person_and_machine",
         ],
         "commitment": commitment,
+        "noise": noise.model_dump(mode="json") if noise is not None else None,
     }

@@ -15,7 +15,7 @@ from flask import Flask, Response, make_response, render_template, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
-from sandbox.errors import Broken, CellUnavailable, NotAllowed, Problem, Refused, SandboxError
+from sandbox.errors import Broken, CellUnavailable, NotAllowed, OverBudget, Problem, Refused, SandboxError
 from sandbox.records.database import Database
 from sandbox.records.tables import new_id
 from sandbox.records.uploads import TooLarge
@@ -47,13 +47,17 @@ def create_app(settings: Settings | None = None) -> Flask:
         ValueError: `accounts` is not a setting there is, or others could reach a service without accounts.
     """
     from sandbox.api import v1
-    from sandbox.web import account_pages, health, identity, question_pages, review_pages
+    from sandbox.web import account_pages, health, identity, mlflow_pages, question_pages, review_pages
+    from sandbox.web.elsewhere import Provider
+    from sandbox.web.wizard import files as wizard_files
+    from sandbox.web.wizard import pages as wizard_pages
 
     settings = settings or Settings.from_environment()
     _refuse_to_stand_open(settings)
     app = Flask("sandbox.web")
     database = Database(settings)
     app.extensions["aiact_sandbox"] = Service(settings=settings, database=database, streams=Streams(database))
+    app.extensions["aiact_sandbox_provider"] = Provider(settings)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     security.secure(app, settings)
     receiving.receive_in(app)
@@ -62,9 +66,15 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(account_pages.blueprint)
     app.register_blueprint(question_pages.blueprint)
+    app.register_blueprint(
+        question_pages.blueprint, name="draft_questions", url_prefix="/<lang:lang>/drafts/<draft_id>/questions"
+    )
+    app.register_blueprint(wizard_files.blueprint)
+    app.register_blueprint(wizard_pages.blueprint)
     app.register_blueprint(review_pages.blueprint)
     app.register_blueprint(v1.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(mlflow_pages.blueprint)
     app.register_error_handler(SandboxError, _on_sandbox_error)
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(TooLarge, lambda _error: _answer(413, "too_large"))
@@ -77,6 +87,8 @@ def _refuse_to_stand_open(settings: Settings) -> None:
 
     if settings.accounts not in ACCOUNTS:
         raise ValueError(f"accounts must be one of {', '.join(ACCOUNTS)}, not {settings.accounts!r}")
+    if "oidc" in settings.accounts and not (settings.oidc_issuer and settings.oidc_client):
+        raise ValueError("accounts with oidc need AIACT_SANDBOX_OIDC_ISSUER and AIACT_SANDBOX_OIDC_CLIENT")
     host, _, _ = settings.listen.rpartition(":")
     if settings.accounts == "off" and not security.is_this_machine(host):
         raise ValueError(
@@ -88,6 +100,8 @@ def _refuse_to_stand_open(settings: Settings) -> None:
 def _on_sandbox_error(error: SandboxError) -> BaseResponse:
     """Answer an error that was raised on purpose; whose fault it is decides the status."""
     match error:
+        case OverBudget():
+            return _answer(error.status, "over_budget", problems=error.problems)
         case Refused():
             return _answer(422, "refused", detail=str(error), problems=error.problems)
         case NotAllowed():

@@ -37,6 +37,7 @@ for command in (
     assessing.doctor,
     dossiers.verify,
     dossiers.sign,
+    dossiers.signer,
     dossiers.new_key,
     dossiers.export_document,
     dossiers.compare_dossiers,

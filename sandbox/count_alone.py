@@ -76,12 +76,14 @@ def pieces(asked: Asked) -> Iterator[pd.DataFrame]:
         raise Unfit(f"there is no file {asked.table}")
     if suffix in (".parquet", ".pq"):
         try:
-            whole = pd.read_parquet(asked.table)
+            from pyarrow.parquet import ParquetFile
         except ImportError as absent:
             raise Unfit("reading Parquet needs pyarrow; without it, give the table as CSV") from absent
-        _all_there(asked, list(whole.columns))
-        text = whole[asked.columns].astype(object).where(whole[asked.columns].notna(), None)
-        yield text.map(lambda value: None if value is None else _as_text(value))
+        with ParquetFile(asked.table) as whole:
+            _all_there(asked, whole.schema_arrow.names)
+            for batch in whole.iter_batches(batch_size=PIECE, columns=asked.columns):
+                piece = batch.to_pandas()
+                yield pd.DataFrame({name: _text(piece[name]) for name in asked.columns})
         return
     if suffix not in (".csv", ".tsv", ".txt"):
         raise Unfit(f"{asked.table.name} is neither a CSV nor a Parquet file")
@@ -100,6 +102,14 @@ def pieces(asked: Asked) -> Iterator[pd.DataFrame]:
         )
     except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as broken:
         raise Unfit(f"{asked.table.name} cannot be read as UTF-8 CSV: {broken}") from broken
+
+
+def _text(column: pd.Series) -> pd.Series:
+    """Give a column as text; each value that occurs is written once."""
+    codes, values = pd.factorize(column.astype(object))
+    # A missing value has the code -1, which takes the last of these.
+    named = pd.Series([*(_as_text(value) for value in values), None], dtype=object)
+    return named.iloc[codes].reset_index(drop=True)
 
 
 def _as_text(value: Any) -> str:

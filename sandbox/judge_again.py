@@ -61,7 +61,7 @@ def judge_again(
         if sealed is None and check.rejudge is Rejudge.EVIDENCE:
             judged += _erased(check, old)
         else:
-            judged += judge(check, evidence, chosen)
+            judged += judge(check, evidence, chosen, rules_version=rules.version)
     risk = classify(old.declaration, rules, as_of=as_of or dt.date.today())
     dossier, figures = compose(
         evidence,
@@ -74,7 +74,7 @@ def judge_again(
         columns=old.submission.columns,
     )
     with deliver(out) as delivery:
-        return delivery.write(
+        assessment = delivery.write(
             dossier,
             figures,
             languages=languages,
@@ -85,6 +85,8 @@ def judge_again(
             seconds={},
             notes=(*run.notes, f"Judged again from the dossier {old.digest}; the model was not asked again."),
         )
+        delivery.sign(settings)
+    return assessment
 
 
 def _erased(check: Check, old: Dossier) -> list[Judged]:

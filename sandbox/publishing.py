@@ -4,7 +4,8 @@ What leaves is decided by `model_cards.suppression`, once per data and attribute
 folder under the digest of the data file and under the counts of the groups themselves, so that a copy of the data in
 another format, another version of the system, another policy or another export meets the same decision. A later package
 about the same data never shows more of a group than an earlier one allowed, and takes what the earlier one showed as
-known. The same attribute cut into other groups, about the same data, is kept in whole.
+known. The same attribute cut into other groups, about the same data, is kept in whole. With epsilon given, noise is
+drawn over what that decision lets leave (`sandbox.noise`).
 
 Assumes of its caller: one state folder for all packages about the same data. Decisions made on another machine are not
 known here.
@@ -30,7 +31,7 @@ from checks.resources import names as named_policies
 from model_cards import build, public
 from model_cards.dossier import Assessment, Dossier, canonical, evidence_in
 from model_cards.suppression import Counts, Depth, Known, decide
-from sandbox import signing
+from sandbox import noise, signing
 from sandbox.delivery import deliver
 from sandbox.errors import Problem, Refused
 from sandbox.exporting import read_assessment
@@ -53,21 +54,30 @@ class _Record:
     shown: Mapping[str | None, Depth]
 
 
-def publish(assessment: Assessment, settings: Settings) -> Assessment:
+def publish(assessment: Assessment, settings: Settings, epsilon: float | None = None) -> Assessment:
     """Leave out of an assessment what may not be public. What was decided is recorded before anything is returned.
 
     Args:
         assessment: the whole one; its figures may be fewer than its dossier names.
-        settings: state folder.
+        settings: state folder, and the budget of noise.
+        epsilon: of the noise that is added to all counts together, above 0, smaller hides more; None for no noise.
 
     Returns:
         An assessment from which any document or export can be made for the public.
+
+    Raises:
+        Refused: it is public already; or noise cannot be added, is beyond the budget, or was added before and is not
+            asked for now.
     """
-    return _reduced(assessment, settings).assessment
+    return _reduced(assessment, settings, epsilon).assessment
 
 
 def publish_to(
-    dossier: Path, out: Path, settings: Settings | None = None, languages: Sequence[str] = ("en", "nl")
+    dossier: Path,
+    out: Path,
+    settings: Settings | None = None,
+    languages: Sequence[str] = ("en", "nl"),
+    epsilon: float | None = None,
 ) -> Path:
     """Write the public package of a dossier: its documents, figures and data without rows and without small counts.
 
@@ -76,13 +86,14 @@ def publish_to(
         out: folder of the package; must not exist yet or be empty.
         settings: state folder, where decisions and sealed evidence are kept.
         languages: of the documents.
+        epsilon: as for `publish`.
 
     Returns:
         The folder. It is a dossier of its own, unsigned, with a digest of its own and `publication.json`, which says
         what was left out.
 
     Raises:
-        Refused: the folder holds no dossier, or its two files do not belong together.
+        Refused: the folder holds no dossier, or its two files do not belong together; and as for `publish`.
         FileExistsError: `out` holds something already.
     """
     settings = settings or Settings.from_environment()
@@ -92,7 +103,7 @@ def publish_to(
         raise Refused(Problem(field="run.json", code="run.other_dossier", message=message))
     stored, complete = read_assessment(dossier)
     figures = stored.figures if complete else figures_of(whole, settings)
-    reduced = _reduced(Assessment(dossier=whole, run=run, figures=figures), settings)
+    reduced = _reduced(Assessment(dossier=whole, run=run, figures=figures), settings, epsilon)
     left = reduced.assessment
     assert left.run is not None
     with deliver(out) as delivery:
@@ -131,9 +142,30 @@ def figures_of(dossier: Dossier, settings: Settings) -> tuple[Figure, ...]:
     return tuple(made[name] for name in dossier.figures if name in made)
 
 
-def _reduced(assessment: Assessment, settings: Settings) -> public.Reduced:
-    minimum = _minimum(assessment.dossier, settings)
-    return public.reduce(assessment, _decided(assessment.dossier, minimum, settings), minimum)
+def _reduced(assessment: Assessment, settings: Settings, epsilon: float | None) -> public.Reduced:
+    dossier = assessment.dossier
+    if dossier.publication is not None:
+        message = "this is a public package already; export from it without --public, or name the whole dossier"
+        raise Refused(Problem(field="dossier.json", code="export.public_already", message=message))
+    minimum = _minimum(dossier, settings)
+    with locked(_folder(settings) / "leaving.lock"):
+        ledger = _ledger(dossier, settings)
+        if epsilon is None:
+            noise.leave_exactly(ledger)
+            return public.reduce(assessment, _decided(dossier, minimum, settings), minimum)
+        depths = _decided(dossier, minimum, settings)
+        leaving = [t for t in dossier.counts if not t.attribute or any(depths.get(t.attribute, {}).values())]
+        draw = noise.drawn(dossier, leaving, epsilon, settings.noise_budget, ledger)
+    return public.reduce(noise.apply(assessment, draw), depths, minimum, draw.noise)
+
+
+def _ledger(dossier: Dossier, settings: Settings) -> tuple[Path, ...]:
+    """Name the records of what left of the data, whatever system, policy or attribute: by digest and by counts."""
+    names = {
+        file for attribute, counts in public.tables(dossier).items() for file in _files(dossier, attribute, counts)
+    }
+    names |= {f"{hashlib.sha256(canonical(['data', digest])).hexdigest()}.json" for digest in _digests(dossier)}
+    return tuple(sorted(_folder(settings) / f"left-{name}" for name in names))
 
 
 def _minimum(dossier: Dossier, settings: Settings) -> int:
@@ -191,15 +223,21 @@ def _with(records: Sequence[_Record], depths: Mapping[str | None, Depth]) -> _Re
 
 def _files(dossier: Dossier, attribute: str, counts: Counts) -> tuple[str, ...]:
     """Name the records of an attribute: by the digest of its data, and by its groups' counts of rows and labels."""
-    stated = dossier.declaration
-    sources = {stated.data.file if stated.data else None, stated.counts.file if stated.counts else None}
     by_counts = [
         [group, counts.rows(group), sorted((str(label), n) for label, n in counts.by_label(group).items())]
         for group in counts.groups
     ]
     keys: list[list[Any]] = [["counts", by_counts]]
-    keys += [["data", digest, attribute] for f, digest in sorted(dossier.submission.files.items()) if f in sources]
+    keys += [["data", digest, attribute] for digest in _digests(dossier)]
     return tuple(f"{hashlib.sha256(canonical(key)).hexdigest()}.json" for key in keys)
+
+
+def _digests(dossier: Dossier) -> tuple[str, ...]:
+    """Give the digests of the files that the evaluation data or the counts are read from."""
+    stated = dossier.declaration
+    sources = {stated.data.file if stated.data else None, stated.counts.file if stated.counts else None}
+    sources.add(stated.predictions.file if stated.predictions else None)
+    return tuple(digest for file, digest in sorted(dossier.submission.files.items()) if file in sources)
 
 
 def _read(file: Path) -> _Record | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -70,17 +71,36 @@ def seal_limits(submission: Path, *, now: dt.datetime | None = None) -> tuple[Se
         message = "there are no limits to record; state them under limits, each with a reason"
         raise Refused(Problem(field="limits", code="seal.no_limits", message=message))
     seals = read_seals(submission)
-    found = next((seal for seal in seals if seal.digest == digest), None)
-    if found is not None:
-        return found, False
-    moment = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC).replace(microsecond=0)
-    made = Seal(digest=digest, sealed_at=moment, limits=declaration.limits)
-    content = canonical(Seals(seals=(*seals, made)).model_dump(mode="json"))
+    made, is_new = sealed(declaration.limits, seals, now or dt.datetime.now(dt.UTC))
+    if not is_new:
+        return made, False
+    content = to_file((*seals, made))
     # Written whole or not at all: a half-written seal would be refused at the next run.
     partial = submission / f".{FILE}.part"
     partial.write_bytes(content)
     partial.replace(submission / FILE)
     return made, True
+
+
+def sealed(limits: Mapping[str, ProviderLimit], seals: Sequence[Seal], now: dt.datetime) -> tuple[Seal, bool]:
+    """Give the seal of some limits, and whether it is new: limits that were sealed before keep their first time.
+
+    Args:
+        limits: at least one.
+        seals: those there are.
+        now: the time.
+    """
+    digest = _digest_of(limits)
+    found = next((seal for seal in seals if seal.digest == digest), None)
+    if found is not None:
+        return found, False
+    moment = now.astimezone(dt.UTC).replace(microsecond=0)
+    return Seal(digest=digest, sealed_at=moment, limits=dict(limits)), True
+
+
+def to_file(seals: Sequence[Seal]) -> bytes:
+    """Write the file of seals, the oldest first."""
+    return canonical(Seals(seals=tuple(seals)).model_dump(mode="json"))
 
 
 def read_seals(folder: Path) -> tuple[Seal, ...]:
@@ -102,7 +122,7 @@ def read_seals(folder: Path) -> tuple[Seal, ...]:
     except (ValueError, RecursionError, ValidationError) as wrong:
         raise Refused(_broken("cannot be read as one; remove it and seal again")) from wrong
     for seal in seals:
-        if _digest_of(seal) != seal.digest:
+        if _digest_of(seal.limits) != seal.digest:
             raise Refused(_broken("has a digest that is not that of the limits beside it; remove it and seal again"))
     return seals
 
@@ -127,10 +147,10 @@ def limits_recorded(declaration: Declaration, folder: Path) -> LimitsRecorded:
     return LimitsRecorded(digest=digest, when="sealed_before", sealed_at=min(same).astimezone(dt.UTC).isoformat())
 
 
-def _digest_of(seal: Seal) -> str | None:
+def _digest_of(limits: Mapping[str, ProviderLimit]) -> str:
     import hashlib
 
-    stated = {code: limit.model_dump(mode="json") for code, limit in seal.limits.items()}
+    stated = {code: limit.model_dump(mode="json") for code, limit in limits.items()}
     return hashlib.sha256(canonical(stated)).hexdigest()
 
 

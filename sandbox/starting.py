@@ -25,7 +25,7 @@ from sandbox.intake.bundle import TABLE_FORMATS
 from sandbox.intake.columns import MOST_UNBANDED, propose_bands
 from sandbox.intake.problems import problem, shown
 from sandbox.intake.quarantine import MANIFEST
-from sandbox.intake.reading import Column, reading
+from sandbox.intake.reading import Column, Head, Reading, reading
 from sandbox.settings import Settings
 
 _LABELS = (
@@ -47,6 +47,7 @@ _DECISIONS = re.compile(r"^(decision|besluit|advice|advies|prediction|predicted\
 _SCORES = re.compile(r"^(score|prob(ability)?|proba|p|kans|risk_?score)$", re.IGNORECASE)
 _GOOD = re.compile(r"^(yes|ja|true|1|good|goed|approved?|granted|toegekend|accept(ed)?|positive|pass(ed)?|>.*)$", re.I)
 _MOST_CLASSES = 20
+_SAMPLED = 200
 _COMMENT_AT = 36
 
 
@@ -127,6 +128,7 @@ class Seen:
         many: whether there are more.
         missing: how many rows lack it.
         rows: n.
+        sample: the first values that differ, as text, at most 200.
     """
 
     name: str
@@ -135,11 +137,24 @@ class Seen:
     many: bool
     missing: int
     rows: int
+    sample: tuple[str, ...] = ()
 
     @property
     def is_number(self) -> bool:
         """Whether it holds numbers."""
         return self.type in (Type.NUMBER, Type.WHOLE)
+
+
+WHY: Mapping[str, str] = {
+    "type": "its type is not read",
+    "name": "by its name",
+    "group": "by its name; write feature+group if it is also an input of the model",
+    "texts": "nearly every row has another text",
+    "label": "by its name or place, and its few different values",
+    "answer": "by its name: an answer is no input",
+    "score": "by its name: a score is no feature",
+}
+"""What a role can be guessed from."""
 
 
 @dataclass(slots=True)
@@ -153,7 +168,7 @@ class Guess:
         favourable: one of them.
         roles: of the columns that are no plain features.
         bands: of numeric groups.
-        why: what each role was guessed from, by column.
+        why: what each role was guessed from, by column: a key of `WHY`.
         decision: the column with decisions, where one stands out beside the label.
         score: the column with scores.
     """
@@ -247,20 +262,39 @@ def _look_at_data(path: Path, settings: Settings) -> tuple[Seen, ...]:
         head = opened.open_table(
             format_=TABLE_FORMATS[path.suffix.lower()], delimiter=None, missing=("", "NA", "NaN", "nan", "null", "?")
         )
-        seen = []
-        for i, name in enumerate(head.names):
-            if not name:
-                continue
-            as_read, as_text = opened.column(i, As.AUTOMATIC), opened.column(i, As.TEXT)
-            if not isinstance(as_text, Column):
-                seen.append(Seen(name=name, type=Type.REFUSED, values=(), many=True, missing=0, rows=head.rows))
-                continue
-            many = not pa.types.is_dictionary(as_text.values.type)
-            values = () if many else tuple(as_text.values.dictionary.to_pylist())
-            type_ = as_read.type if isinstance(as_read, Column) else as_text.type
-            missing = as_text.values.null_count
-            seen.append(Seen(name=name, type=type_, values=values, many=many, missing=missing, rows=head.rows))
-        return tuple(seen)
+        return columns_seen(head, opened)
+
+
+def columns_seen(head: Head, opened: Reading) -> tuple[Seen, ...]:
+    """See each column of an open table as far as guesses need it.
+
+    Args:
+        head: what the table is.
+        opened: the table, on the other side.
+    """
+    seen = []
+    for i, name in enumerate(head.names):
+        if not name:
+            continue
+        as_read, as_text = opened.column(i, As.AUTOMATIC), opened.column(i, As.TEXT)
+        if not isinstance(as_text, Column):
+            seen.append(Seen(name=name, type=Type.REFUSED, values=(), many=True, missing=0, rows=head.rows))
+            continue
+        many = not pa.types.is_dictionary(as_text.values.type)
+        values = () if many else tuple(as_text.values.dictionary.to_pylist())
+        first = as_text.values[:_SAMPLED].drop_null().to_pylist() if many else values
+        seen.append(
+            Seen(
+                name=name,
+                type=as_read.type if isinstance(as_read, Column) else as_text.type,
+                values=values,
+                many=many,
+                missing=as_text.values.null_count,
+                rows=head.rows,
+                sample=tuple(dict.fromkeys(first))[:_SAMPLED],
+            )
+        )
+    return tuple(seen)
 
 
 def guess_roles(seen: Sequence[Seen]) -> Guess:
@@ -282,25 +316,25 @@ def guess_roles(seen: Sequence[Seen]) -> Guess:
             guess.score = name
             continue
         if column.type is Type.REFUSED:
-            role, why = "ignore", "its type is not read"
+            role, why = "ignore", "type"
         elif _WEIGHTS.match(name):
-            role, why = "weight", "by its name"
+            role, why = "weight", "name"
         elif _UNITS.match(name):
-            role, why = "unit", "by its name"
+            role, why = "unit", "name"
         elif _IDENTIFIERS.match(name):
-            role, why = "identifier", "by its name"
+            role, why = "identifier", "name"
         elif _GROUPS.search(name):
-            role, why = "group", "by its name; write feature+group if it is also an input of the model"
+            role, why = "group", "group"
             if column.is_number and (column.many or len(column.values) > MOST_UNBANDED):
                 guess.bands[name] = propose_bands(column.values or ("0", "1"), name)
         elif column.many and column.type is Type.TEXT:
-            role, why = "identifier", "nearly every row has another text"
+            role, why = "identifier", "texts"
         else:
             continue
         guess.roles[name], guess.why[name] = role, why
     if label is not None:
         guess.label = label.name
-        guess.roles[label.name], guess.why[label.name] = "label", "by its name or place, and its few different values"
+        guess.roles[label.name], guess.why[label.name] = "label", "label"
         _guess_task(label, guess)
     return guess
 
@@ -374,7 +408,7 @@ def _submission(
     if model is not None:
         for name in (guess.decision, guess.score):
             if name is not None:
-                guess.roles[name], guess.why[name] = "ignore", "by its name: an answer is no input"
+                guess.roles[name], guess.why[name] = "ignore", "answer"
         lines += _model_lines(model, format_, guess, known=has_data)
     if has_data and data is not None:
         with_predictions = model is None and guess.decision is not None
@@ -445,7 +479,7 @@ def _prediction_lines(data: Path, guess: Guess) -> list[str]:
         lines.append(f"  score: {_quoted(guess.score)}\t# GUESS, by its name")
         lines.append(f"  score_of: {_quoted(guess.favourable)}\t# GUESS: whose score it is")
     elif guess.score is not None:
-        guess.roles[guess.score], guess.why[guess.score] = "ignore", "by its name: a score is no feature"
+        guess.roles[guess.score], guess.why[guess.score] = "ignore", "score"
     return lines
 
 
@@ -469,7 +503,7 @@ def _data_lines(data: Path, seen: Sequence[Seen], guess: Guess, *, active: bool)
         "  columns:",
         "    default: feature\t# every column that is not named here is shown to the model",
     ]
-    lines += [f"    {_plain(n)}: {role}\t# GUESS, {guess.why[n]}" for n, role in guess.roles.items()]
+    lines += [f"    {_plain(n)}: {role}\t# GUESS, {WHY[guess.why[n]]}" for n, role in guess.roles.items()]
     if guess.label is None:
         lines.append("    # my_label_column: label\t# EDIT: no column stood out as the label")
     if guess.bands:
@@ -560,8 +594,11 @@ def _example_data(before: str, task: str) -> list[str]:
 
 def _answers(words: Sector) -> str:
     from checks.ai_act import rules
+    from checks.ai_act.answers import Profile, facts
 
-    questions = rules.load().questions
+    law = rules.load()
+    questions = law.questions
+    likely = facts(words.answers, Profile(), law)
     known = {q.id for q in questions}
     asked = {*_GENERAL_QUESTIONS, *words.answers}
     lines = [
@@ -573,7 +610,7 @@ def _answers(words: Sector) -> str:
             "# Lines marked EXAMPLE hold what is likely in this sector, not what is so of your system: look at each."
         )
     for question in questions:
-        options = [o.id for o in question.options]
+        options = [o.id for o in question.options if likely.offers(question.id, o.id).truth is not False]
         if question.id not in asked or "unknown" not in options:
             continue
         several = question.kind == "multi"

@@ -120,14 +120,28 @@ def new_key(out: str, name: str, key_list: Path, valid_from: dt.date | None, val
     is_flag=True,
     help="Leave out rows, single decisions and small counts; without a format the whole public package, to --out.",
 )
+@click.option(
+    "--epsilon",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    help="With --public: add noise to all counts (differential privacy); drawn once, and budgeted per data set.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout, and nothing else there.")
 def export_document(
-    dossier: Path | None, format_: str | None, lang: str, out: Path | None, public: bool, as_json: bool
+    dossier: Path | None,
+    format_: str | None,
+    lang: str,
+    out: Path | None,
+    public: bool,
+    epsilon: float | None,
+    as_json: bool,
 ) -> None:
     """Make one more document from a stored DOSSIER. Without a format: list them, each with the standard it follows."""
     from sandbox.exporting import export, formats
 
     reduce = None
+    if epsilon is not None and not public:
+        raise click.UsageError("noise is added to what is public: give --public with --epsilon")
     if public:
         from sandbox.publishing import publish, publish_to
         from sandbox.settings import Settings
@@ -137,12 +151,12 @@ def export_document(
             if dossier is None or out is None:
                 raise click.UsageError("name the folder of a dossier, and with --out where its public package goes")
             with told_plainly(as_json=as_json):
-                written = publish_to(dossier, out, settings)
+                written = publish_to(dossier, out, settings, epsilon=epsilon)
             say(f"wrote {written}")
             return
 
         def reduce(whole: Any) -> Any:
-            return publish(whole, settings)
+            return publish(whole, settings, epsilon)
 
     if format_ is None:
         if as_json:

@@ -28,7 +28,7 @@ LETTERS: dict[str, Any] = {**ORDINARY, "personal_data": "yes", "citizen_effect":
 DISCOUNT: dict[str, Any] = {
     **{name: answer for name, answer in ORDINARY.items() if name != "open_source"},
     "areas": ["insurance"],
-    "insurance_use": ["life_health"],
+    "services_use": ["life_health"],
     "users": ["others"],
     "profiling": "yes",
     "role_change": ["none"],

@@ -28,7 +28,7 @@ from sandbox.records.database import Database, is_migrated, migrate, private_fol
 from sandbox.records.tables import Submission, now
 from sandbox.settings import Settings
 
-FOLDERS = ("dossiers", "evidence", "uploads", "drafts", "keys", "outbox", "mlflow-artifacts")
+FOLDERS = ("dossiers", "evidence", "uploads", "drafts", "keys", "outbox", "mlflow-artifacts", "publication")
 """What is copied of the state folder; what can be made again (quarantine, cell tree) is not."""
 
 MANIFEST = "manifest.json"

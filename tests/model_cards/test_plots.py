@@ -52,6 +52,14 @@ def figure(kind: str, names: tuple[Any, ...] = ("age", "job", "pay"), **params: 
         case "bars":
             columns = {"group": names, "value": tuple(abs(s) for s in spread), "rows": tuple(range(n))}
             more |= {"attribute": names[0], "measure": "group_share", "label": "group"}
+        case "effect":
+            columns = {
+                "at": names,
+                "value": tuple(spread),
+                "low": tuple(s - 0.01 for s in spread),
+                "high": tuple(s + 0.01 for s in spread),
+            }
+            more |= {"attribute": names[0], "measure": "accumulated"}
         case "importance":
             columns = {
                 "feature": names,
@@ -84,7 +92,11 @@ def figure(kind: str, names: tuple[Any, ...] = ("age", "job", "pay"), **params: 
         case _:
             columns = {"feature": names, "value": names, "contribution": tuple(spread), "error": (0.0,) * n}
             more |= {"kind": "probability", "of": names[0], "base_value": 0.25, "output": 0.25 + sum(spread)}
-    code = {"group_rates": "fairness.selection_rate", "bars": "data_governance.representation"}
+    code = {
+        "group_rates": "fairness.selection_rate",
+        "bars": "data_governance.representation",
+        "effect": "explainability.effects",
+    }
     check = code.get(kind, "explainability.feature_importance")
     return Figure(name=f"{check}.{kind}", kind=kind, columns=columns, params={**more, **params})
 

@@ -22,6 +22,7 @@ from sandbox.records.tables.people import Person as Person
 from sandbox.records.tables.people import SignedIn as SignedIn
 from sandbox.records.tables.people import Spent as Spent
 from sandbox.records.tables.people import Webhook as Webhook
+from sandbox.records.tables.review import ReviewAssignment as ReviewAssignment
 from sandbox.records.tables.review import ReviewEntry as ReviewEntry
 from sandbox.records.tables.submissions import State as State
 from sandbox.records.tables.submissions import Submission as Submission

@@ -1,8 +1,9 @@
-"""What people write about a dossier."""
+"""What people write about a dossier, and who was asked to review it by when."""
 
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -16,8 +17,11 @@ class ReviewEntry(Base):
     Args:
         number: 1, 2, 3, ... of this submission.
         name: of the person, as it was then.
-        kind: `comment`, `judgement`, or a status of `sandbox.review.desk`.
+        kind: `comment`, `question`, `answer`, `judgement`, or a status of `sandbox.review.desk`.
         finding: what it is about, as `sandbox.review.desk.key_of`; empty for the dossier as a whole.
+        passage: id of the item of that finding whose passage it is about; empty for the finding as a whole.
+        answers: number of the question that it answers; None where it answers none.
+        stated: what a judgement says of the questions that no figure answers, by their id; empty for other kinds.
         statement: what was signed, word for word; empty where nothing was.
         dossier_digest, policy, rules: what was before them.
     """
@@ -38,3 +42,25 @@ class ReviewEntry(Base):
     dossier_digest: Mapped[str] = mapped_column(String(64))
     policy: Mapped[str] = mapped_column(String(100))
     rules: Mapped[str] = mapped_column(String(100))
+    passage: Mapped[str] = mapped_column(String(300), default="")
+    answers: Mapped[int | None]
+    stated: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class ReviewAssignment(Base):
+    """Somebody who was asked to review a dossier, and until when.
+
+    Args:
+        name: of the person, as it was then.
+        due: the last day on which it is not overdue.
+        asked_by: who asked, by id.
+    """
+
+    __tablename__ = "review_assignments"
+
+    submission: Mapped[str] = mapped_column(String(32), ForeignKey("submissions.id"), primary_key=True)
+    person: Mapped[str] = mapped_column(String(32), ForeignKey("people.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    due: Mapped[dt.date]
+    asked_by: Mapped[str] = mapped_column(String(32), ForeignKey("people.id"))
+    at: Mapped[dt.datetime]

@@ -49,6 +49,8 @@ class Submission(Base):
         retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.
         data_digest: SHA-256 of the evaluation data; None before it is done, and without data.
         limits_digest: SHA-256 of the provider's own limits; None before it is done, and without limits.
+        holdout_of: the submission that this one assesses again with rows that a reviewer added; then the upload is that
+            table, and no submission of anybody. None for a submission.
     """
 
     __tablename__ = "submissions"
@@ -91,3 +93,4 @@ class Submission(Base):
     retention_days: Mapped[int | None]
     data_digest: Mapped[str | None] = mapped_column(String(64), index=True)
     limits_digest: Mapped[str | None] = mapped_column(String(64))
+    holdout_of: Mapped[str | None] = mapped_column(String(32), index=True)

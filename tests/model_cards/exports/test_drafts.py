@@ -87,8 +87,8 @@ def test_each_is_made_of_what_the_whole_catalogue_measures(module: Any) -> None:
 # ---- Annex VIII
 
 
-CREDIT = {"areas": ["credit"], "credit_use": ["persons"], "profiling": "yes"}
-BENEFITS = {"areas": ["benefits"], "benefits_use": ["entitlement"], "users": ["public_authority"], "profiling": "yes"}
+CREDIT = {"areas": ["credit"], "services_use": ["credit_persons"], "profiling": "yes"}
+BENEFITS = {"areas": ["benefits"], "services_use": ["entitlement"], "users": ["public_authority"], "profiling": "yes"}
 CV_FORMAT = {
     "areas": ["employment"],
     "employment_use": ["prepare_applications"],
@@ -97,7 +97,7 @@ CV_FORMAT = {
     "derogation": ["narrow_task"],
     "decision_influence": "no",
 }
-POLICE = {"areas": ["law_enforcement"], "enforcement_use": ["evidence"], "users": ["police"], "profiling": "yes"}
+POLICE = {"areas": ["law_enforcement"], "authority_use": ["evidence"], "users": ["police"], "profiling": "yes"}
 GRID = {"areas": ["infrastructure"], "infrastructure_use": ["safety_critical_entity"], "profiling": "yes"}
 
 

@@ -198,7 +198,11 @@ def test_an_intake_cell_reads_the_same_as_a_limited_process(
 
 def test_a_croissant_file_is_read_as_a_data_sheet(take, tmp_path: Path) -> None:
     croissant = {
-        "@context": {"@vocab": "https://schema.org/", "rai": "http://mlcommons.org/croissant/RAI/"},
+        "@context": {
+            "@vocab": "https://schema.org/",
+            "sc": "https://schema.org/",
+            "rai": "http://mlcommons.org/croissant/RAI/",
+        },
         "@type": "sc:Dataset",
         "name": "loans",
         "description": "Loans of one year.",
@@ -222,7 +226,12 @@ def test_a_croissant_file_is_read_as_a_data_sheet(take, tmp_path: Path) -> None:
 
 
 def test_the_data_sheet_of_the_training_data_is_a_part_of_it_or_a_file_of_its_own(take, tmp_path: Path) -> None:
-    croissant = {"@context": {}, "name": "loans", "license": "CC-BY-4.0", "rai:dataLimitations": "no self-employed"}
+    croissant = {
+        "@context": {"@vocab": "https://schema.org/", "rai": "http://mlcommons.org/croissant/RAI/"},
+        "@type": "Dataset",
+        "license": "CC-BY-4.0",
+        "rai:dataLimitations": "no self-employed",
+    }
     files = {"sheet.yaml": "origin: the ledger\ntraining: train.json\n", "train.json": json.dumps(croissant)}
     folder = submissions.predictions(tmp_path / "s", files=files, data={"datasheet": "sheet.yaml"})
     assert take(folder).declaration.datasheet == {
