@@ -10,7 +10,8 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import pyarrow as pa
 from pydantic import Field
@@ -177,7 +178,18 @@ class Dossier(Fact):
 
         The order of columns and of a provider's limits is part of what was stated, so keys are not sorted.
         """
+        return self.written
+
+    @cached_property
+    def written(self) -> bytes:
+        """Its JSON, written once: every document names the digest of it."""
         return canonical(self.as_dict(), is_sorted=False)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Copy the dossier; the copy is written anew."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("written", None)
+        return copied
 
     def as_dict(self) -> dict[str, Any]:
         """Give the dossier as JSON types, with `system` beside `declaration` as the contract has it."""
@@ -223,6 +235,8 @@ class ReceiptFacts(Fact):
         test_data_by: who supplied the rows that were asked: `submitter`, and `reviewer` where rows were added that the
             submitter never saw. A submitter's rows were in its hands together with the model.
         test_data_digest: SHA-256 of the submitter's rows as handed in; empty where that is not known.
+        test_data_committed: when that digest was recorded before the model was there, by the provider's clock; empty where
+            no record says so.
     """
 
     backend: str
@@ -245,6 +259,7 @@ class ReceiptFacts(Fact):
     joules_per_1000_predictions: float | None = None
     test_data_by: tuple[str, ...] = ()
     test_data_digest: str = ""
+    test_data_committed: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -253,11 +268,15 @@ class Standing(Fact):
 
     Args:
         retention_days: how long upload and evidence are kept there; None where that is not known.
+        until_review: the upload is erased as soon as the review is signed, if that is sooner.
+        residency: where it is kept and processed, in the operator's words; empty where they do not say.
         results_before_limits: how many finished submissions on the same data there were when the limits were recorded.
         limits_changed: whether the last of those had other limits; None where there was none.
     """
 
     retention_days: int | None = None
+    until_review: bool = False
+    residency: str = ""
     results_before_limits: int = 0
     limits_changed: bool | None = None
 
@@ -332,7 +351,6 @@ def json_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "AI Act sandbox dossier"
     schema["properties"]["system"] = {"$ref": "#/$defs/System"}
-    schema["required"].remove("publication")
     return schema
 
 
@@ -378,7 +396,8 @@ def compose(
     seen = observe(
         findings, columns=named, dates=dates_of(evidence), ages=ages_of(evidence), groups=groups_of(evidence)
     )
-    risk = risk.model_copy(update={"contradictions": contradictions(evidence.declaration, seen, load(risk.rules_version))})
+    against = contradictions(evidence.declaration, seen, load(risk.rules_version))
+    risk = risk.model_copy(update={"contradictions": against})
     dossier = Dossier(
         submission=SubmissionFacts(
             digest=evidence.submission_digest,

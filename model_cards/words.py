@@ -92,6 +92,10 @@ def visible(text: str) -> str:
     return "".join(shown)
 
 
+KEPT_IN = ("withheld_in_public", "withheld_under_noise")
+"""Reasons of findings in a public package whose outcome leaves, but whose figures do not."""
+
+
 class Words:
     """Words in one language.
 
@@ -373,12 +377,12 @@ class Words:
             measure = finding.measure(name)
             if outcome is not None and applied.outcome is not outcome:
                 continue
-            if measure is None:
-                sentences.append(
-                    self("outcomes.sentences.unmet", title=title, measure=self.measure_name(finding.check, name))
-                )
-                continue
             what = self.measure_name(finding.check, name)
+            if measure is None:
+                kept_in = finding.reason is not None and finding.reason.code in KEPT_IN
+                key = "outcomes.sentences.kept_in" if kept_in else "outcomes.sentences.unmet"
+                sentences.append(self(key, title=title, measure=what, outcome=self.outcome(applied.outcome)))
+                continue
             measure = self.said(finding.check, measure)
             parts = {"title": title, "measure": _inside_a_sentence(what), "origin": self.origin(applied, short=short)}
             parts["limit"] = self.limit(applied, measure)

@@ -6,6 +6,7 @@ columns that are only groups have no way in, because the questions are planned f
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +29,7 @@ from sandbox.isolation.pool import Pool
 from sandbox.isolation.proved import Proved
 from sandbox.isolation.receipt import require, write_receipt
 from sandbox.isolation.spread import Spread, cells_for
+from sandbox.sealing_limits import data_committed
 from sandbox.settings import Settings
 from sandbox.stages import Cancelled, Watch
 
@@ -189,6 +191,9 @@ class InCell:
             ),
             test_data_by=("submitter", *(("reviewer",) if self.table.holdout is not None else ())),
             test_data_digest=self.bundle.data_digest or "",
+            test_data_committed=data_committed(
+                self.bundle.declaration, self.bundle.folder, self.bundle.files, started=dt.datetime.now(dt.UTC)
+            ),
         )
 
     def _ask_rows_alone(
@@ -330,12 +335,18 @@ def wall_or_why_not(name: str, settings: Settings, limits: Limits | None = None)
         return none
 
 
-def receipt_facts(receipt: Receipt, *, test_data_by: tuple[str, ...] = (), test_data_digest: str = "") -> ReceiptFacts:
+def receipt_facts(
+    receipt: Receipt,
+    *,
+    test_data_by: tuple[str, ...] = (),
+    test_data_digest: str = "",
+    test_data_committed: dt.datetime | None = None,
+) -> ReceiptFacts:
     """Turn the receipt into what documents show.
 
     Args:
         receipt: of the run.
-        test_data_by, test_data_digest: whose rows were asked, and which, see `ReceiptFacts`.
+        test_data_by, test_data_digest, test_data_committed: whose rows were asked, and which, see `ReceiptFacts`.
     """
     return ReceiptFacts(
         backend=receipt.backend,
@@ -360,5 +371,6 @@ def receipt_facts(receipt: Receipt, *, test_data_by: tuple[str, ...] = (), test_
         joules_per_1000_predictions=per_thousand(receipt.joules, receipt.rows_asked),
         test_data_by=test_data_by,
         test_data_digest=test_data_digest,
+        test_data_committed="" if test_data_committed is None else test_data_committed.isoformat(timespec="seconds"),
         notes=receipt.notes,
     )

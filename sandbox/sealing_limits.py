@@ -7,6 +7,7 @@ any time into it. It shows what the provider states, as the rest of a submission
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,11 +32,14 @@ class Seal(Stated):
         digest: SHA-256 of them, as `model_cards.dossier.limits_digest` gives it.
         sealed_at: when, by the clock of the machine that sealed.
         limits: for people; the digest is what counts.
+        data, model: SHA-256 of the evaluation data and of the model that were there; empty where none was.
     """
 
     digest: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
     sealed_at: AwareDatetime
     limits: dict[str, ProviderLimit]
+    data: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
+    model: Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{64})?$")] = ""
 
 
 class Seals(Stated):
@@ -71,7 +75,14 @@ def seal_limits(submission: Path, *, now: dt.datetime | None = None) -> tuple[Se
         message = "there are no limits to record; state them under limits, each with a reason"
         raise Refused(Problem(field="limits", code="seal.no_limits", message=message))
     seals = read_seals(submission)
-    made, is_new = sealed(declaration.limits, seals, now or dt.datetime.now(dt.UTC))
+    hashed = {name: _hash(submission / name) for name in files}
+    made, is_new = sealed(
+        declaration.limits,
+        seals,
+        now or dt.datetime.now(dt.UTC),
+        data=_data_digest(declaration, hashed),
+        model=_model_digest(declaration, hashed),
+    )
     if not is_new:
         return made, False
     content = to_file((*seals, made))
@@ -82,20 +93,23 @@ def seal_limits(submission: Path, *, now: dt.datetime | None = None) -> tuple[Se
     return made, True
 
 
-def sealed(limits: Mapping[str, ProviderLimit], seals: Sequence[Seal], now: dt.datetime) -> tuple[Seal, bool]:
-    """Give the seal of some limits, and whether it is new: limits that were sealed before keep their first time.
+def sealed(
+    limits: Mapping[str, ProviderLimit], seals: Sequence[Seal], now: dt.datetime, *, data: str = "", model: str = ""
+) -> tuple[Seal, bool]:
+    """Give the seal of some limits, and whether it is new: what was sealed before keeps its first time.
 
     Args:
         limits: at least one.
         seals: those there are.
         now: the time.
+        data, model: see `Seal`.
     """
     digest = _digest_of(limits)
-    found = next((seal for seal in seals if seal.digest == digest), None)
+    found = next((seal for seal in seals if (seal.digest, seal.data, seal.model) == (digest, data, model)), None)
     if found is not None:
         return found, False
     moment = now.astimezone(dt.UTC).replace(microsecond=0)
-    return Seal(digest=digest, sealed_at=moment, limits=dict(limits)), True
+    return Seal(digest=digest, sealed_at=moment, limits=dict(limits), data=data, model=model), True
 
 
 def to_file(seals: Sequence[Seal]) -> bytes:
@@ -127,21 +141,23 @@ def read_seals(folder: Path) -> tuple[Seal, ...]:
     return seals
 
 
-def limits_recorded(declaration: Declaration, folder: Path) -> LimitsRecorded:
+def limits_recorded(declaration: Declaration, folder: Path, *, started: dt.datetime) -> LimitsRecorded:
     """Say when a submission's limits were first recorded.
 
     Args:
         declaration: with its limits.
         folder: with the seal, where there is one; a submission's copy in the quarantine.
+        started: when the run began; a seal that is dated later says nothing of what was there before it.
 
     Returns:
-        `sealed_before` with its time where these very limits were sealed; else `with_submission`.
+        `sealed_before` with its time where these very limits were sealed before the run; else `with_submission`.
 
     Raises:
         Refused: as `read_seals`.
     """
     digest = limits_digest(declaration)
     same = [seal.sealed_at for seal in read_seals(folder) if digest is not None and seal.digest == digest]
+    same = [moment for moment in same if moment <= started]
     if not same:
         return LimitsRecorded(digest=digest)
     return LimitsRecorded(digest=digest, when="sealed_before", sealed_at=min(same).astimezone(dt.UTC).isoformat())
@@ -156,3 +172,43 @@ def _digest_of(limits: Mapping[str, ProviderLimit]) -> str:
 
 def _broken(why: str) -> Problem:
     return Problem(field=FILE, code="seal.broken", message=f"{FILE} is there and {why}")
+
+
+def data_committed(
+    declaration: Declaration, folder: Path, files: Mapping[str, str], *, started: dt.datetime
+) -> dt.datetime | None:
+    """Say when these evaluation data were recorded, if that was before this model was there.
+
+    Args:
+        declaration: names data and model.
+        folder: with the seal, where there is one.
+        files: SHA-256 by name of the submission's files.
+        started: when the run began.
+
+    Returns:
+        The time of the first seal that has these data and not this model; None where there is none, or no model.
+
+    Raises:
+        Refused: as `read_seals`.
+    """
+    data, model = _data_digest(declaration, files), _model_digest(declaration, files)
+    if not data or not model:
+        return None
+    before = [s.sealed_at for s in read_seals(folder) if s.data == data and s.model != model and s.sealed_at <= started]
+    return min(before).astimezone(dt.UTC) if before else None
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _data_digest(declaration: Declaration, files: Mapping[str, str]) -> str:
+    return files.get(declaration.data.file or "", "") if declaration.data is not None else ""
+
+
+def _model_digest(declaration: Declaration, files: Mapping[str, str]) -> str:
+    """Hash the names and hashes of the model's file, or of the files of its folder; empty where there is no model."""
+    name = declaration.model.file if declaration.model is not None else ""
+    inside = {n: digest for n, digest in files.items() if name and (n == name or n.startswith(f"{name}/"))}
+    return hashlib.sha256(canonical(inside)).hexdigest() if inside else ""

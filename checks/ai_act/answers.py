@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from checks import resources
-from checks.ai_act.logic import UNKNOWN, Facts
+from checks.ai_act.logic import UNKNOWN, Facts, Whichever
 from checks.ai_act.rules import FOLDER, Rules, former_questions
 from checks.declaration import Answer, Declaration, Role, Size
 
@@ -93,9 +94,9 @@ def in_present_words(answers: Mapping[str, Answer], rules: Rules) -> dict[str, A
         if now not in answers and options and now in rules.asked:
             kept[now] = _together(options, rules, now)
     for question in rules.questions:
-        called = {o.formerly for o in question.options} - {None}
-        if question.id in kept and called & (given := options_given(kept[question.id])):
-            kept[question.id] = tuple(o.id for o in question.options if {o.id, o.formerly} & given)
+        given_now = options_given(kept.get(question.id, ()))
+        if any(o.formerly in given_now for o in question.options):
+            kept[question.id] = tuple(o.id for o in question.options if {o.id, o.formerly} & given_now)
     return kept
 
 
@@ -160,6 +161,37 @@ def facts(
 ) -> Facts:
     """Put answers, profile and rules together for evaluation."""
     return Facts(rules.asked, rules.named, read_answers(answers, rules), profile.facts(), disregard)
+
+
+def ways(
+    answers: Mapping[str, Answer], profile: Profile, rules: Rules, *, disregard: frozenset[str] = frozenset()
+) -> tuple[tuple[Mapping[str, str], Facts], ...]:
+    """Follow each way that the open questions to fork at can go: what is assumed on it, and the facts with that.
+
+    The questions to fork at are fixed by the rules, so an answer less can only add ways. One way, with nothing
+    assumed, where none of them is open.
+    """
+    known = facts(answers, profile, rules, disregard=disregard)
+    open_now = (q for q in rules.questions if q.fork and known.gate(q.id).truth is not False)
+    # What is known of an answer of several already leaves one way only.
+    forks = [q for q in open_now if not known.is_settled(q.id) and not known.chosen(q.id)]
+    if not forks:
+        return (({}, known),)
+    found = []
+    for way in product(*(q.fork for q in forks)):
+        assumed = {q.id: option for q, option in zip(forks, way, strict=True)}
+        found.append((assumed, facts({**answers, **assumed}, profile, rules, disregard=disregard)))
+    return tuple(found)
+
+
+def certain(
+    answers: Mapping[str, Answer], profile: Profile, rules: Rules, *, disregard: frozenset[str] = frozenset()
+) -> Whichever:
+    """Put answers, profile and rules together for telling what is certain, whichever way open questions go."""
+    return Whichever(
+        known=facts(answers, profile, rules, disregard=disregard),
+        ways=tuple(on_it for _, on_it in ways(answers, profile, rules, disregard=disregard)),
+    )
 
 
 def _shown(given: Iterable[str]) -> str:

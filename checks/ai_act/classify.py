@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from itertools import product
 
-from checks.ai_act.answers import Profile, facts
+from checks.ai_act.answers import Profile, certain, facts, ways
 from checks.ai_act.duties import dated, follow
-from checks.ai_act.logic import PROFILE, UNKNOWN, Facts, disjunction
+from checks.ai_act.logic import PROFILE, UNKNOWN, Facts, Known, Whichever, disjunction
 from checks.ai_act.risk import Basis, OtherLaw, PathStep, Risk, Route
 from checks.ai_act.rules import Confidence, NoteRule, Question, RiskClass, RouteRule, Rules
 from checks.declaration import Answer, Declaration
@@ -44,18 +43,19 @@ def classify(declaration: Declaration, rules: Rules, *, as_of: dt.date) -> Risk:
         missing. It is an indication, not legal advice.
     """
     profile = Profile.of(declaration)
-    known = facts(declaration.answers, profile, rules)
-    possible, undecided_by = _possible(known, declaration.answers, profile, rules, as_of)
+    whichever = certain(declaration.answers, profile, rules)
+    known = whichever.known
+    possible, undecided_by = _possible(declaration.answers, profile, rules, as_of)
     risk_class: RiskClass = possible[0] if len(possible) == 1 else "undetermined"
     is_determined = len(possible) == 1
     return Risk(
         risk_class=risk_class,
         routes=tuple(
-            _route(r, known, declaration.answers, profile, rules, is_counted=_counts(r, known, as_of))
+            _route(r, whichever, declaration.answers, profile, rules, is_counted=_counts(r, whichever, as_of))
             for r in _by_weight(rules)
-            if known.holds(r.when).truth and (r.risk_class != "minimal" or risk_class == "minimal")
+            if whichever.holds(r.when).truth and (r.risk_class != "minimal" or risk_class == "minimal")
         ),
-        overlays=tuple(o.id for o in rules.overlays if known.holds(o.when).truth),
+        overlays=tuple(o.id for o in rules.overlays if whichever.holds(o.when).truth),
         possible=() if is_determined else possible,
         undecided_by=() if is_determined else _in_order(undecided_by, rules),
         path=tuple(_path(known, rules)),
@@ -69,9 +69,9 @@ def classify(declaration: Declaration, rules: Rules, *, as_of: dt.date) -> Risk:
                 source_url=law.source_url,
             )
             for law in rules.other_law
-            if known.holds(law.when).truth
+            if whichever.holds(law.when).truth
         ),
-        duties=follow(known, rules, as_of=as_of, is_determined=is_determined),
+        duties=follow(whichever, rules, as_of=as_of, is_determined=is_determined),
         rules_version=rules.version,
         as_of=as_of,
     )
@@ -114,34 +114,32 @@ def notes(declaration: Declaration, rules: Rules) -> tuple[NoteRule, ...]:
     return tuple(n for n in rules.notes if n.when is not None and known.holds(n.when).truth)
 
 
-def _counts(rule: RouteRule, known: Facts, as_of: dt.date) -> bool:
+def _counts(rule: RouteRule, known: Known, as_of: dt.date) -> bool:
     applies_from, _, _ = dated(rule, known)
     return not rule.counts_from_date or applies_from is None or applies_from <= as_of
 
 
 def _possible(
-    known: Facts, answers: Mapping[str, Answer], profile: Profile, rules: Rules, as_of: dt.date
+    answers: Mapping[str, Answer], profile: Profile, rules: Rules, as_of: dt.date
 ) -> tuple[tuple[RiskClass, ...], frozenset[str]]:
     """Find the classes that the answers leave possible, in order of weight, and the questions that keep them open.
 
     Where a question on which all others hang is open, each way it can go is followed on its own: otherwise a system
-    that is either out of scope or high-risk would seem possibly minimal. The questions to fork at are fixed by the
-    rules, so an answer less can only add ways, and with them classes.
+    that is either out of scope or high-risk would seem possibly minimal. Such a question decides if its ways lead to
+    different classes.
     """
-    forks = [
-        q for q in rules.questions if q.fork and known.gate(q.id).truth is not False and not known.is_settled(q.id)
-    ]
     found: set[RiskClass] = set()
     undecided_by: set[str] = set()
-    for way in product(*(q.fork for q in forks)):
-        on_this_way = known
-        if forks:
-            assumed = {q.id: option for q, option in zip(forks, way, strict=True)}
-            on_this_way = facts({**answers, **assumed}, profile, rules)
+    by_assumption: dict[str, dict[str, set[RiskClass]]] = {}
+    for assumed, on_this_way in ways(answers, profile, rules):
         classes, still_open = _walk(rules, on_this_way, as_of)
         found |= set(classes)
         undecided_by |= still_open
-    undecided_by |= {q.id for q in forks}
+        for question, option in assumed.items():
+            by_assumption.setdefault(question, {}).setdefault(option, set()).update(classes)
+    for question, reached in by_assumption.items():
+        if any(classes != found for classes in reached.values()):
+            undecided_by.add(question)
     order = dict.fromkeys(s.risk_class for s in rules.order)
     return tuple(c for c in order if c in found), frozenset(undecided_by)
 
@@ -174,7 +172,7 @@ def _by_weight(rules: Rules) -> Iterator[RouteRule]:
 
 def _route(
     rule: RouteRule,
-    known: Facts,
+    known: Whichever,
     answers: Mapping[str, Answer],
     profile: Profile,
     rules: Rules,
@@ -189,7 +187,7 @@ def _route(
         applies_from=applies_from,
         applies_from_original=original,
         contested=rule.contested,
-        basis=_basis(rule, known, answers, profile, rules),
+        basis=_basis(rule, known.known, answers, profile, rules),
         counts=is_counted,
     )
 
@@ -208,7 +206,7 @@ def _basis(rule: RouteRule, known: Facts, answers: Mapping[str, Answer], profile
     else:
         for basis in set(weak.values()) - rests_on:
             dropped = frozenset(atom for atom, b in weak.items() if b == basis)
-            if not facts(answers, profile, rules, disregard=dropped).holds(rule.when).truth:
+            if not certain(answers, profile, rules, disregard=dropped).holds(rule.when).truth:
                 rests_on.add(basis)
     return next((b for b in _BY_WEAKNESS if b in rests_on), "text")
 

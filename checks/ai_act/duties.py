@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 
-from checks.ai_act.answers import Profile, facts
-from checks.ai_act.logic import Facts, conjunction
+from checks.ai_act.answers import Profile, certain
+from checks.ai_act.logic import Known, conjunction
 from checks.ai_act.risk import Duty, Risk
 from checks.ai_act.rules import DateVariant, DutyRule, RouteRule, Rules
 from checks.declaration import Declaration
@@ -30,11 +30,11 @@ def duties(risk: Risk, declaration: Declaration, rules: Rules, *, as_of: dt.date
         listed with the note `depends_on_unanswered`; where it is not, only duties that are certain are listed.
         No status says that a duty is met.
     """
-    known = facts(declaration.answers, Profile.of(declaration), rules)
+    known = certain(declaration.answers, Profile.of(declaration), rules)
     return follow(known, rules, as_of=as_of, is_determined=risk.risk_class != "undetermined")
 
 
-def follow(known: Facts, rules: Rules, *, as_of: dt.date, is_determined: bool) -> tuple[Duty, ...]:
+def follow(known: Known, rules: Rules, *, as_of: dt.date, is_determined: bool) -> tuple[Duty, ...]:
     """List the duties that follow from facts already read; see `duties`."""
     holders = {role.id: role.when for role in rules.roles}
     found = []
@@ -45,7 +45,7 @@ def follow(known: Facts, rules: Rules, *, as_of: dt.date, is_determined: bool) -
     return tuple(found)
 
 
-def dated(rule: DutyRule | RouteRule, known: Facts) -> tuple[dt.date | None, dt.date | None, bool]:
+def dated(rule: DutyRule | RouteRule, known: Known) -> tuple[dt.date | None, dt.date | None, bool]:
     """Give the date of a rule for this system, the date of the text of 2024, and whether an open question may move it.
 
     The first variant that holds gives the date; while one is open, the date without it is given.
@@ -63,7 +63,7 @@ def _differs(variant: DateVariant, rule: DutyRule | RouteRule) -> bool:
     return variant.applies_from != rule.applies_from
 
 
-def _duty(rule: DutyRule, known: Facts, *, as_of: dt.date, is_open: bool) -> Duty:
+def _duty(rule: DutyRule, known: Known, *, as_of: dt.date, is_open: bool) -> Duty:
     applies_from, original, is_date_open = dated(rule, known)
     lifted = known.holds(rule.lifted_when).truth if rule.lifted_when is not None else False
     is_lifted = lifted is True

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
@@ -79,6 +79,13 @@ def atoms(condition: Condition) -> tuple[str, ...]:
         return (condition,)
     parts = condition.all or condition.any or condition.none or ()
     return tuple(atom for part in parts for atom in atoms(part))
+
+
+class Known(Protocol):
+    """Tells of a condition whether it holds."""
+
+    def holds(self, condition: Condition | None) -> Verdict:
+        """Evaluate a condition; none at all holds always."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,3 +205,22 @@ class Facts:
         if question.startswith(PROFILE):
             return True
         return self.is_answered(question) and not self._questions[question].is_multi
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whichever:
+    """What holds whichever way an open question goes: that it profiles or not, the system may be high-risk either way.
+
+    `known`: as answered. `ways`: the same with each answer that the open questions could have.
+    """
+
+    known: Facts
+    ways: tuple[Facts, ...]
+
+    def holds(self, condition: Condition | None) -> Verdict:
+        """Evaluate a condition as answered; where that leaves it open, it holds if it holds on every way."""
+        verdict = self.known.holds(condition)
+        if verdict.truth is not None or len(self.ways) < 2:
+            return verdict
+        found = {way.holds(condition).truth for way in self.ways}
+        return TRUE if found == {True} else FALSE if found == {False} else verdict

@@ -101,7 +101,7 @@ class Question(Cited):
     asked_when: Condition | None = None
     fork: tuple[Id, ...] = ()
     """Options that stand for all others where the answer is not known: each is followed to its end on its own, because
-    everything else hangs on this question. Only for a question that takes one answer."""
+    later questions are asked or not by this one."""
 
     def option(self, option_id: str) -> Option | None:
         """Find an option by id, or None."""
@@ -471,8 +471,8 @@ def _incoherent(rules: Rules) -> Iterator[str]:
         if not any(o.id == UNKNOWN for o in question.options):
             yield f"questions {question.id}: `{UNKNOWN}` is not among the options"
         options = {o.id for o in question.options}
-        if question.fork and (question.kind != "single" or not set(question.fork) <= options):
-            yield f"questions {question.id}: `fork` is for options of a question that takes one answer"
+        if not set(question.fork) <= options:
+            yield f"questions {question.id}: `fork` names an option that does not exist"
         for condition in (question.asked_when, *(o.offered_when for o in question.options)):
             for needed in _needed(condition, rules):
                 if position.get(needed, -1) >= position[question.id]:
@@ -486,8 +486,9 @@ def _incoherent(rules: Rules) -> Iterator[str]:
     roles = {r.id for r in rules.roles}
     yield from (f"duties {d.id}: role `{d.role}` does not exist" for d in rules.duties if d.role not in roles)
     for former in former_questions():
-        options = {o.id for q in rules.questions if q.id == former.now for o in q.options}
-        lost = {new for new in former.options.values() if new is not None} - options
+        if former.now not in rules.asked:
+            continue
+        lost = {new for new in former.options.values() if new is not None} - rules.asked[former.now].options
         yield from (f"formerly {former.question}: `{former.now}={option}` does not exist" for option in sorted(lost))
     duties = _all_ids("duties")
     yield from (f"coverage: duty `{c.duty}` does not exist" for c in rules.coverage if c.duty not in duties)

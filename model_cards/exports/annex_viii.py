@@ -40,7 +40,7 @@ SECTIONS = {"provider_49_1": "a", NATIONAL: "a", "provider_49_2": "b", "deployer
 RESTRICTING = "restricted_section"
 """Remark beside a duty: the entry goes to the part of the database that is not public."""
 
-RESTRICTED = {"a": ("6", "8", "9"), "b": (), "c": ("4", "5")}
+RESTRICTED = {"a": ("6", "8", "9", "11", "12", "13"), "b": ("6",), "c": ("4", "5")}
 """Items that are left out for law enforcement, migration, asylum and border control (Art 49(4))."""
 
 

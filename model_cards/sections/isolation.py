@@ -58,6 +58,12 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
 
     unknown = words("card.isolation.not_known")
     cpu, peak, cpu_each = receipt.cpu_seconds, receipt.peak_bytes, receipt.cpu_seconds_per_1000_predictions
+    supplied = words.joined([words(f"card.isolation.suppliers.{who}") for who in receipt.test_data_by])
+    committed = (
+        words("card.isolation.committed", at=words.time(receipt.test_data_committed))
+        if receipt.test_data_committed
+        else words("card.isolation.not_committed")
+    )
     wall = Entries(
         entries=(
             entry("backend", words.find(f"card.isolation.backends.{receipt.backend}") or receipt.backend),
@@ -66,6 +72,7 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
             entry("profile", receipt.profile_digest, name=True),
             entry("user", receipt.user),
             entry("memory_by", receipt.memory_limit_by),
+            *((entry("test_data", f"{supplied}. {committed}"),) if receipt.test_data_by else ()),
         )
     )
     meters = Entries(

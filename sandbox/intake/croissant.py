@@ -1,4 +1,4 @@
-"""Takes a data sheet from a Croissant file: what describes a data set in words; its files and records are not looked at.
+"""Takes a data sheet from a Croissant file: what describes a data set in words, and nothing of its files and records.
 
 Assumes nothing about the file. No address in it is ever opened: a file whose terms are explained elsewhere is refused.
 """

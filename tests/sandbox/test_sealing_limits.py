@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from pathlib import Path
 
@@ -13,10 +14,11 @@ from model_cards.dossier import limits_digest
 from sandbox.cli import main
 from sandbox.errors import Refused
 from sandbox.intake.declaring import declare
-from sandbox.sealing_limits import FILE, limits_recorded, read_seals, seal_limits
+from sandbox.sealing_limits import FILE, data_committed, limits_recorded, read_seals, seal_limits
 
 FIRST = dt.datetime(2026, 3, 1, 9, 30, tzinfo=dt.UTC)
 LATER = dt.datetime(2026, 5, 1, 9, 30, tzinfo=dt.UTC)
+RUN = dt.datetime(2026, 6, 1, 9, 30, tzinfo=dt.UTC)
 
 
 def submission(folder: Path, least: float | None = 0.8) -> Path:
@@ -28,8 +30,9 @@ def submission(folder: Path, least: float | None = 0.8) -> Path:
     return folder
 
 
-def recorded(folder: Path):
-    return limits_recorded(declare(folder, {"submission.yaml": ""}), folder)
+def recorded(folder: Path, started: dt.datetime = RUN):
+    files = {p.name: "" for p in folder.iterdir()}
+    return limits_recorded(declare(folder, files), folder, started=started)
 
 
 def test_sealed_limits_are_recorded_as_sealed_before_with_their_time(tmp_path: Path) -> None:
@@ -40,6 +43,13 @@ def test_sealed_limits_are_recorded_as_sealed_before_with_their_time(tmp_path: P
     assert told.when == "sealed_before"
     assert told.sealed_at == "2026-03-01T09:30:00+00:00"
     assert told.digest == seal.digest == limits_digest(declare(folder, {"submission.yaml": ""}))
+
+
+def test_a_seal_that_is_dated_after_the_run_began_says_nothing_of_before(tmp_path: Path) -> None:
+    folder = submission(tmp_path / "s")
+    seal_limits(folder, now=LATER)
+    assert recorded(folder, started=FIRST).when == "with_submission"
+    assert recorded(folder, started=LATER).when == "sealed_before"
 
 
 def test_sealing_the_same_limits_again_keeps_the_first_time(tmp_path: Path) -> None:
@@ -104,3 +114,41 @@ def test_the_command_says_what_was_recorded_and_that_nothing_proves_its_time(tmp
     assert as_json["new"] is False
     missing = CliRunner().invoke(main, ["seal-limits", str(tmp_path / "nowhere")])
     assert missing.exit_code == 3
+
+
+def with_model(folder: Path, model: bytes, data: bytes = b"a,y\n1,0\n") -> dict[str, str]:
+    submission(folder)
+    (folder / "m.ubj").write_bytes(model)
+    (folder / "d.csv").write_bytes(data)
+    with (folder / "submission.yaml").open("a") as text:
+        text.write(
+            'model: {file: m.ubj, output: decision}\ndata:\n  file: d.csv\n  task: binary\n  classes: ["0", "1"]\n'
+            '  favourable: "1"\n  columns: {y: label}\n'
+        )
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.iterdir() if p.name != FILE}
+
+
+def committed(folder: Path, files: dict[str, str], started: dt.datetime = RUN) -> dt.datetime | None:
+    return data_committed(declare(folder, files), folder, files, started=started)
+
+
+def test_data_that_were_sealed_before_another_model_came_were_committed_before_it(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    with_model(folder, b"first model")
+    seal_limits(folder, now=FIRST)
+    files = with_model(folder, b"second model")
+    assert committed(folder, files) == FIRST
+    assert committed(folder, files, started=FIRST - dt.timedelta(days=1)) is None
+
+
+def test_data_that_came_with_their_model_or_were_changed_since_were_not(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    files = with_model(folder, b"first model")
+    assert committed(folder, files) is None
+    seal_limits(folder, now=FIRST)
+    assert committed(folder, files) is None
+    changed = with_model(folder, b"second model", data=b"a,y\n1,1\n")
+    assert committed(folder, changed) is None
+    seal_limits(folder, now=LATER)
+    assert recorded(folder).sealed_at == "2026-03-01T09:30:00+00:00"
+    assert committed(folder, changed) is None

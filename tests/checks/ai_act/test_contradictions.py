@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,17 @@ import pytest
 import yaml
 
 from checks import resources
+from checks.ai_act import contradictions as told
 from checks.ai_act import rules as law
-from checks.ai_act.contradictions import Claim, Dates, Observed, Range, contradictions, observe
+from checks.ai_act.contradictions import Claim, Dates, Observed, Range, observe
+from checks.ai_act.logic import Combination
 from checks.ai_act.observing import ages_of, dates_of, groups_of
 from checks.declaration import Declaration
 from checks.finding import Finding, GroupMeasures, Item, Measure
 from model_cards.words import Words
 from tests.checks.ai_act.answered import case_named, declare
+
+contradictions = partial(told.contradictions, rules=law.load())
 
 
 def _declared(answers: dict[str, Any], purpose: str = "Sorts letters to teams.", **data: Any) -> Declaration:
@@ -57,6 +62,21 @@ def test_no_profiling_yet_inputs_about_money_of_persons() -> None:
     declaration = _declared({**listed, "personal_data": "yes"}, "Credit for persons.", **data)
     found = contradictions(declaration, Observed(columns=("income", "debt", "colour")))
     assert [(c.code, c.observed) for c in found] == [("profiling_inputs", "income")]
+
+
+def test_an_answer_to_what_the_rules_of_a_version_do_not_ask_says_nothing() -> None:
+    never = {"asked_when": Combination(any=())}
+    asked = [q.model_copy(update=never) if q.id == "profiling" else q for q in law.load().questions]
+    without = law.Rules(
+        **{k: getattr(law.load(), k) for k in law.Rules.model_fields if k != "questions"}, questions=tuple(asked)
+    )
+    listed = {"areas": ["credit"], "services_use": ["credit_persons"], "profiling": "no", "personal_data": "yes"}
+    declaration = _declared(
+        listed, "Credit for persons.", columns={"income": "feature", "y": "label"}, classes=["a", "b"]
+    )
+    seen = Observed(columns=("income",))
+    assert [c.code for c in contradictions(declaration, seen)] == ["profiling_inputs"]
+    assert [c.code for c in contradictions(declaration, seen, rules=without)] == []
 
 
 def test_nothing_decided_yet_classes_that_are_decisions() -> None:

@@ -82,7 +82,7 @@ def test_a_link_that_is_not_eur_lex_is_refused_for_european_law(
         ("routes", lambda c: c["routes"][0].update(colour="red"), "colour"),
         ("questions", lambda c: c["blocks"][0]["questions"][0]["options"].remove("unknown"), "not among the options"),
         ("questions", lambda c: c["blocks"][0]["questions"][0].update(asked_when="gpai=yes"), "comes no earlier"),
-        ("questions", lambda c: c["blocks"][2]["questions"][0].update(fork=["none"]), "`fork`"),
+        ("questions", lambda c: c["blocks"][2]["questions"][0].update(fork=["no_such_option"]), "`fork`"),
         ("duties", lambda c: c["duties"][0].update(role="nobody"), "role `nobody` does not exist"),
         ("coverage", lambda c: c["coverage"][0].update(duty="no_such_duty"), "duty `no_such_duty` does not exist"),
         ("notes", lambda c: c.update(opinions=[{}]), "is not a kind of rule"),

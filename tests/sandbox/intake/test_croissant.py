@@ -1,4 +1,4 @@
-"""Our reading of Croissant files is held to the library of the standard: the same texts, and no file that it refuses."""
+"""Our reading of Croissant files is held to the library of the standard; what that refuses, we refuse."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ READ: dict[str, dict[str, Any]] = {
         "conformsTo": "http://mlcommons.org/croissant/1.1",
         "description": {"en": "Loans of one year.", "nl": "Leningen van een jaar."},
     },
-    "no version named": {k: v for k, v in FULL.items() if k != "conformsTo"},
+    "no version named": {k: v for k, v in RAI.items() if k not in ("conformsTo", "distribution", "recordSet")},
     "licence under its prefix": {**{k: v for k, v in FULL.items() if k != "license"}, "sc:license": ["MIT", "CC0-1.0"]},
     "licence as a work": {**FULL, "license": {"@type": "sc:CreativeWork", "name": "CC BY", "url": "https://cc.org"}},
     "another prefix": {**FULL, "@context": OTHER_PREFIX, "r:dataBiases": "Few young people"},
@@ -189,11 +189,30 @@ def test_a_file_that_the_library_cannot_read_is_refused(document: Any) -> None:
     assert "sheet.json" in problem.message
 
 
+def test_files_and_records_are_not_looked_at_and_the_reference_says_so() -> None:
+    import mlcroissant
+
+    field = {
+        "@type": "cr:Field",
+        "@id": "rows/age",
+        "dataType": "sc:Integer",
+        "source": {"fileObject": {"@id": "gone"}},
+    }
+    broken = {**FULL, "recordSet": [{"@type": "cr:RecordSet", "@id": "rows", "field": [field]}]}
+    with pytest.raises(mlcroissant.ValidationError):
+        mlcroissant.Dataset(jsonld=json.loads(json.dumps(broken)))
+    assert read(broken) == read(FULL)
+    reference = Path(__file__).parents[3] / "docs" / "reference" / "submission.md"
+    assert "its files and records are not looked at" in reference.read_text(encoding="utf-8")
+
+
 def test_terms_that_name_each_other_without_end_are_read_as_they_stand() -> None:
     assert read({**MINIMAL, "@context": {**CONTEXT, "a": "b", "b": "a"}, "a": "x"}) == read(MINIMAL)
 
 
-def test_a_submission_whose_croissant_file_is_refused_says_so_with_its_other_problems(take: Any, tmp_path: Path) -> None:
+def test_a_submission_whose_croissant_file_is_refused_says_so_with_its_other_problems(
+    take: Any, tmp_path: Path
+) -> None:
     files = {"sheet.json": json.dumps(REFUSED["terms at an address"])}
     folder = submissions.predictions(tmp_path / "s", files=files, data={"datasheet": "sheet.json"})
     with pytest.raises(Refused) as refused:
