@@ -235,8 +235,8 @@ class ReceiptFacts(Fact):
         test_data_by: who supplied the rows that were asked: `submitter`, and `reviewer` where rows were added that the
             submitter never saw. A submitter's rows were in its hands together with the model.
         test_data_digest: SHA-256 of the submitter's rows as handed in; empty where that is not known.
-        test_data_committed: when that digest was recorded before the model was there, by the provider's clock; empty where
-            no record says so.
+        test_data_committed: when that digest was recorded before the model was there, by the provider's clock; empty
+            where no record says so.
     """
 
     backend: str

@@ -1,14 +1,19 @@
 """Write a plain drawing as SVG: lines, shapes, and text as outlines of letters, so that it looks the same everywhere.
 
 Assumes nothing of its texts: each letter becomes an outline, so that no text is ever read as markup or as a formula.
+What is told of a mark under the pointer is the one text that stays text, and is escaped.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, Final
+from xml.sax.saxutils import escape
+
+from model_cards.words import visible
 
 FONT: Final = "DejaVuSans"
 EM: Final = 2048
@@ -143,6 +148,21 @@ class Drawing:
         self._parts.append(
             f'<path d="M{_point((x - radius, y))}{arcs}" fill="{fill}" stroke="{edge}" stroke-width="{_short(thick)}"/>'
         )
+
+    @contextmanager
+    def told(self, text: str, corner: Point, opposite: Point) -> Iterator[None]:
+        """Tell a text where the pointer rests on what is drawn meanwhile, or within an area around it.
+
+        Args:
+            corner, opposite: of the area.
+        """
+        (left, top), (right, bottom) = corner, opposite
+        area = f"M{_point(corner)}L{_point((right, top))}L{_point(opposite)}L{_point((left, bottom))}Z"
+        self._parts.append(
+            f'<g><title>{escape(visible(text))}</title><path d="{area}" fill="none" pointer-events="all"/>'
+        )
+        yield
+        self._parts.append("</g>")
 
     def svg(self) -> str:
         """Give the drawing as an `<svg>` element, on white."""

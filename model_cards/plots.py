@@ -384,13 +384,16 @@ def _measured_rows(
             continue
         given = float(value[i])
         face = "#ffffff" if small[i] else BLUE
-        if as_bars:
-            _bar(frame, i, given, fill=face)
-        if np.isfinite(low[i]) and np.isfinite(high[i]):
-            ink, thick = (INK, 1.2) if as_bars else (BLUE, 2.2)
-            _whisker(frame, i, float(low[i]), float(high[i]), colour=ink, thick=thick)
-        if not as_bars:
-            frame.drawing.dot((frame.x(given), frame.y(i)), 4.0, fill=face, edge=BLUE, thick=1.6)
+        told = "; ".join(part for part in (f"{names[i]}: {beside[i]}", below[i]) if part)
+        top, bottom = frame.y(i) - frame.pitch / 2, frame.y(i) + frame.pitch / 2
+        with frame.drawing.told(told, (frame.x(frame.low), top), (frame.x(frame.high), bottom)):
+            if as_bars:
+                _bar(frame, i, given, fill=face)
+            if np.isfinite(low[i]) and np.isfinite(high[i]):
+                ink, thick = (INK, 1.2) if as_bars else (BLUE, 2.2)
+                _whisker(frame, i, float(low[i]), float(high[i]), colour=ink, thick=thick)
+            if not as_bars:
+                frame.drawing.dot((frame.x(given), frame.y(i)), 4.0, fill=face, edge=BLUE, thick=1.6)
     return frame.drawing.svg()
 
 
@@ -410,7 +413,11 @@ def _calibration(figure: Figure, words: Words) -> str:
     groups = list(dict.fromkeys(columns["group"]))[:MOST_FIELDS]
     across, side, pitch = 3, 118.0, 172.0
     down = -(-len(groups) // across)
-    height = down * (side + 34.0) + 32.0
+    said = words("plots.x.calibration").split("; ")
+    hidden = len(dict.fromkeys(columns["group"])) - len(groups)
+    if hidden:
+        said.append(words("plots.more", number=hidden))
+    height = down * (side + 34.0) + 20.0 + 12.0 * len(said)
     field = Drawing(prefix=_prefix(figure.name), width=WIDTH, height=height)
     for at, group in enumerate(groups):
         left, top = 38.0 + pitch * (at % across), 18.0 + (side + 34.0) * (at // across)
@@ -421,9 +428,9 @@ def _calibration(figure: Figure, words: Words) -> str:
             field.line((x, top), (x, bottom), colour=FAINT, thick=0.6)
             field.line((left, y), (right, y), colour=FAINT, thick=0.6)
             if tick in (0.0, 0.5, 1.0):
-                said = words.decimal(100 * tick, 3)
-                field.text((x, bottom + 11.0), said, size=SMALL - 0.5, colour=QUIET, anchor=0.5)
-                field.text((left - 5.0, y + 3.0), said, size=SMALL - 0.5, colour=QUIET, anchor=1.0)
+                share = words.decimal(100 * tick, 3)
+                field.text((x, bottom + 11.0), share, size=SMALL - 0.5, colour=QUIET, anchor=0.5)
+                field.text((left - 5.0, y + 3.0), share, size=SMALL - 0.5, colour=QUIET, anchor=1.0)
         field.line((left, bottom), (right, top), colour=GREY, thick=0.9, dashes="3 3")
         for i, of in enumerate(columns["group"]):
             if of != group or not (np.isfinite(score[i]) and np.isfinite(value[i])):
@@ -432,15 +439,15 @@ def _calibration(figure: Figure, words: Words) -> str:
                 left + side * min(max(float(score[i]), 0.0), 1.0),
                 bottom - side * min(max(float(value[i]), 0.0), 1.0),
             )
-            if np.isfinite(low[i]) and np.isfinite(high[i]):
-                ends = [bottom - side * min(max(float(e), 0.0), 1.0) for e in (low[i], high[i])]
-                field.line((x, ends[0]), (x, ends[1]), colour=BLUE, thick=1.2)
-            field.dot((x, y), 2.6, fill=BLUE, edge=BLUE, thick=0.6)
-    said = words("plots.x.calibration")
-    hidden = len(dict.fromkeys(columns["group"])) - len(groups)
-    if hidden:
-        said = f"{said}; {words('plots.more', number=hidden)}"
-    field.text((38.0, height - 6.0), said, size=SMALL + 0.5, colour=QUIET)
+            shown = _with_interval(float(value[i]), (float(low[i]), float(high[i])), "share", words)
+            told = f"{words.number(float(score[i]), 'share')} → {shown}"
+            with field.told(told, (x - 5.0, y - 5.0), (x + 5.0, y + 5.0)):
+                if np.isfinite(low[i]) and np.isfinite(high[i]):
+                    ends = [bottom - side * min(max(float(e), 0.0), 1.0) for e in (low[i], high[i])]
+                    field.line((x, ends[0]), (x, ends[1]), colour=BLUE, thick=1.2)
+                field.dot((x, y), 2.6, fill=BLUE, edge=BLUE, thick=0.6)
+    for i, part in enumerate(reversed(said)):
+        field.text((38.0, height - 6.0 - 12.0 * i), part, size=SMALL + 0.5, colour=QUIET)
     return field.svg()
 
 

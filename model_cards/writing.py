@@ -58,14 +58,14 @@ def as_json(value: Any) -> bytes:
     return (text + "\n").encode()
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Writes a text that holds a sign of markup in double quotes, where it can be escaped; never an alias."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002  # the name is the base class's
         return True
 
 
-def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+def _quoted(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
     style = '"' if any(mark in text for mark in "<>&") else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

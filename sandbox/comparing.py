@@ -38,7 +38,11 @@ Key = tuple[str, str | None, str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One of the two dossiers."""
+    """One of the two dossiers.
+
+    Args:
+        public: whether it is a public package, of which figures were kept in.
+    """
 
     system: str
     version: str
@@ -51,6 +55,7 @@ class Side:
     risk_class: str
     routes: tuple[str, ...]
     overlays: tuple[str, ...]
+    public: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,6 +182,7 @@ def _side(dossier: Dossier) -> Side:
         risk_class=str(dossier.risk.risk_class),
         routes=tuple(f"{r.risk_class} ({r.provision})" for r in dossier.risk.routes),
         overlays=dossier.risk.overlays,
+        public=dossier.publication is not None,
     )
 
 
@@ -274,6 +280,9 @@ def to_card(found: Comparison, lang: str) -> Card:
         said.insert(0, line(words("comparing.other_system", before=found.before.system, after=found.after.system)))
     if found.same_data is False:
         said.insert(0, line(words("comparing.other_data")))
+    if found.before.public or found.after.public:
+        both = found.before.public and found.after.public
+        said.insert(0, line(words("comparing.public.both" if both else "comparing.public.one")))
     parts = (
         ("outcomes", "finding", [_outcome_row(c, words) for c in found.outcomes]),
         ("figures", "figure", [_moved_row(m, words) for m in found.moved]),

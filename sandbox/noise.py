@@ -1,12 +1,12 @@
-"""Add noise to the counts that leave, draw it once per data, and spend no more epsilon on them than the operator set.
+"""Add noise to the counts that leave, drawn once per data, and spend no more epsilon than the operator set.
 
-Differential privacy of one row more or less: each row stands in one cell of each count table, so epsilon is divided over
-the tables, and every cell of a table, empty ones too, gets discrete Laplace noise from OpenDP. All figures are then worked
-out anew from the noisy counts. What the counts do not give stays in.
+Differential privacy of one row more or less: each row stands in one cell of each count table, so epsilon is divided
+over the tables, and every cell of a table, empty ones too, gets discrete Laplace noise from OpenDP. All figures are
+then worked out anew from the noisy counts. What the counts do not give stays in.
 
 Outside epsilon, and said in the package: outcomes, how many rows there were, and which groups there are.
 
-Assumes of its caller: it holds the lock of the publication folder; one state folder for all packages about the same data.
+Assumes of its caller: it holds a lock on the ledger; one state folder for all packages about the same data.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 from checks import policy as policies
 from checks.declaration import ColumnRole
 from checks.evidence import Need
-from checks.finding import Finding, Measure, Reason, Rejudge
+from checks.finding import Figure, Finding, Measure, Reason, Rejudge
 from checks.judge import judge
 from checks.registry import Check, catalogue
 from checks.resources import names as named_policies
@@ -92,7 +92,9 @@ def write(files: Sequence[Path], ledger: Ledger) -> None:
                 }
                 for key, draw in ledger.draws.items()
             },
-        }
+        },
+        # The order of a table's columns is part of the dossier that is made from it.
+        is_sorted=False,
     )
     for file in files:
         partial = file.with_suffix(".partial")
@@ -146,8 +148,8 @@ def drawn(
     spent = ledger.spent + epsilon
     if spent > budget + ROUNDING:
         message = (
-            f"epsilon {epsilon:g} would bring what was spent on these data to {spent:g}, beyond the budget of {budget:g} "
-            "that the operator set (AIACT_SANDBOX_NOISE_BUDGET); a package that was made before can be made again"
+            f"epsilon {epsilon:g} would bring what was spent on these data to {spent:g}, beyond the {budget:g} that "
+            "the operator set (AIACT_SANDBOX_NOISE_BUDGET); a package that was made before can be made again"
         )
         raise Refused(Problem(field="epsilon", code="noise.spent", message=message))
     share = epsilon / len(leaving)
@@ -199,17 +201,17 @@ def apply(assessment: Assessment, draw: Draw) -> Assessment:
         if check.rejudge is Rejudge.DOSSIER
         for j in judge(check, evidence, terms)
     }
-    findings, figures = [], []
+    findings: list[Finding] = []
+    figures: list[Figure] = []
     for finding in whole.findings:
         anew = judged.get((finding.check, finding.attribute))
-        if anew is not None and (anew.finding.measures or anew.finding.groups):
+        if _row_free(checks.get(finding.check)):
+            findings.append(finding)
+        elif anew is not None and (anew.finding.measures or anew.finding.groups):
             findings.append(_anew(finding, anew.finding, draw.noise))
             figures += anew.figures
-        elif _row_free(checks.get(finding.check)):
-            findings.append(finding)
         else:
             findings.append(_withheld(finding))
-    # A figure drawn from the noisy counts may be missing where the whole dossier had one, and the other way around.
     dossier = bare.model_copy(update={"findings": tuple(findings), "figures": tuple(f.name for f in figures)})
     return Assessment(dossier=dossier, run=assessment.run, figures=tuple(figures))
 

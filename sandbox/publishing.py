@@ -161,11 +161,9 @@ def _reduced(assessment: Assessment, settings: Settings, epsilon: float | None) 
 
 def _ledger(dossier: Dossier, settings: Settings) -> tuple[Path, ...]:
     """Name the records of what left of the data, whatever system, policy or attribute: by digest and by counts."""
-    names = {
-        file for attribute, counts in public.tables(dossier).items() for file in _files(dossier, attribute, counts)
-    }
-    names |= {f"{hashlib.sha256(canonical(['data', digest])).hexdigest()}.json" for digest in _digests(dossier)}
-    return tuple(sorted(_folder(settings) / f"left-{name}" for name in names))
+    tables = public.tables(dossier).values()
+    names = [*(_by_counts(counts) for counts in tables), *(_named(["data", digest]) for digest in _digests(dossier))]
+    return tuple(_folder(settings) / f"left-{name}" for name in sorted(set(names)))
 
 
 def _minimum(dossier: Dossier, settings: Settings) -> int:
@@ -223,13 +221,19 @@ def _with(records: Sequence[_Record], depths: Mapping[str | None, Depth]) -> _Re
 
 def _files(dossier: Dossier, attribute: str, counts: Counts) -> tuple[str, ...]:
     """Name the records of an attribute: by the digest of its data, and by its groups' counts of rows and labels."""
-    by_counts = [
+    return (_by_counts(counts), *(_named(["data", digest, attribute]) for digest in _digests(dossier)))
+
+
+def _by_counts(counts: Counts) -> str:
+    groups = [
         [group, counts.rows(group), sorted((str(label), n) for label, n in counts.by_label(group).items())]
         for group in counts.groups
     ]
-    keys: list[list[Any]] = [["counts", by_counts]]
-    keys += [["data", digest, attribute] for digest in _digests(dossier)]
-    return tuple(f"{hashlib.sha256(canonical(key)).hexdigest()}.json" for key in keys)
+    return _named(["counts", groups])
+
+
+def _named(key: list[Any]) -> str:
+    return f"{hashlib.sha256(canonical(key)).hexdigest()}.json"
 
 
 def _digests(dossier: Dossier) -> tuple[str, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from checks.declaration import ColumnRole, ColumnType, Declaration, Task
-from model_cards.dossier import Assessment
+from model_cards.dossier import Assessment, Dossier
 from model_cards.drafting import as_text, material_of, sentences, statement
 from model_cards.material import Material
 from model_cards.words import visible
@@ -90,9 +91,16 @@ def render(assessment: Assessment, lang: str) -> bytes:
     file = evaluation_file(declaration)
     name = words("exports.croissant.name", system=declaration.system.name, version=declaration.system.version)
     population = as_text(sheet.get("population"))
+    # A file is described by its digest. One that is not known, or not public, cannot be pointed to, nor can its columns
+    # then be fields, for the standard asks where each is read from: they are named in the description.
+    digest = dossier.submission.files.get(file or "", "")
+    pointed_to = re.fullmatch(r"[0-9a-f]{64}", digest) is not None
+    columns = _columns(dossier) if file else []
+    named = "; ".join(f"{visible(column)}: {_column(material, column)}" for column in columns)
     parts = [
         words("exports.croissant.description" if file else "exports.croissant.no_data", system=declaration.system.name),
         words("exports.croissant.population", population=population) if population else "",
+        words("exports.croissant.columns", columns=named) if named and not pointed_to else "",
         words("exports.draft.is_a_draft"),
         statement(material),
         *material.attestation(),
@@ -106,19 +114,16 @@ def render(assessment: Assessment, lang: str) -> bytes:
         "version": "1.0.0",
         "license": as_text(sheet.get("licence") or sheet.get("license")) or words("outcomes.words.not_stated"),
         "creator": {"@type": "sc:Organization", "name": declaration.system.provider.name},
-        # Croissant asks for a date and an address: that of the law applied, and the submission by its digest.
+        # Croissant asks for a date and an address: that of the law applied, and the dossier by its digest.
         "datePublished": dossier.risk.as_of.isoformat(),
-        "url": f"urn:sha256:{dossier.submission.digest}",
+        "url": f"urn:sha256:{dossier.digest}",
         "citeAs": name,
         "rai:dataLimitations": _limitations(material),
         **{term: " ".join(as_text(sheet.get(key)) for key in keys).strip() for term, keys in RAI.items()},
     }
-    if file:
-        # A file is described by its digest; one that is not known cannot be pointed to.
-        digest = dossier.submission.files.get(file, "")
-        if re.fullmatch(r"[0-9a-f]{64}", digest):
-            document["distribution"] = [_file(material, file, digest)]
-        document["recordSet"] = [_records(material, with_source="distribution" in document)]
+    if file and pointed_to:
+        document["distribution"] = [_file(material, file, digest)]
+        document["recordSet"] = [_records(material, columns)]
     return as_json(stated(document))
 
 
@@ -149,14 +154,17 @@ def _file(material: Material, file: str, digest: str) -> dict[str, Any]:
     }
 
 
-def _records(material: Material, *, with_source: bool) -> dict[str, Any]:
-    declaration = material.dossier.declaration
-    data = declaration.data
+def _columns(dossier: Dossier) -> list[str]:
+    """Name the columns of the data, those that were read first."""
+    data = dossier.declaration.data
     assert data is not None
     declared = [name for name, role in data.columns.items() if role is not ColumnRole.IGNORE]
-    if declaration.counts is not None:
+    if dossier.declaration.counts is not None:
         declared = [*data.attributes, "label", "decision", "rows"]
-    columns = list(dict.fromkeys([*material.dossier.submission.columns, *declared]))
+    return list(dict.fromkeys([*dossier.submission.columns, *declared]))
+
+
+def _records(material: Material, columns: Sequence[str]) -> dict[str, Any]:
     return {
         "@type": "cr:RecordSet",
         "@id": "rows",
@@ -168,10 +176,8 @@ def _records(material: Material, *, with_source: bool) -> dict[str, Any]:
                 "@id": f"rows/column-{i}",
                 "name": visible(column),
                 "description": _column(material, column),
-                "dataType": _type(declaration, column),
-                "source": {"fileObject": {"@id": "evaluation-data"}, "extract": {"column": column}}
-                if with_source
-                else None,
+                "dataType": _type(material.dossier.declaration, column),
+                "source": {"fileObject": {"@id": "evaluation-data"}, "extract": {"column": column}},
             }
             for i, column in enumerate(columns, 1)
         ],

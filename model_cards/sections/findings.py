@@ -138,14 +138,14 @@ def _measures(material: Material, finding: Finding, title: str) -> Table:
             cells += [_limit(material, finding, measure, applied), Cell(line=line(outcome), tone=tone)]
         rows.append(tuple(cells))
     columns = [
-        Column(title=words("card.finding.measure"), width=9),
+        Column(title=words("card.finding.measure"), width=11),
         Column(title=words("card.finding.value"), number=True, width=12),
         Column(title=words("card.finding.rows"), number=True, width=4),
     ]
     if limited:
         columns += [
             Column(title=words("card.finding.limit"), width=9),
-            Column(title=words("card.finding.outcome"), width=8),
+            Column(title=words("card.finding.outcome"), width=9),
         ]
     return Table(
         caption=words("card.finding.measures", title=title),

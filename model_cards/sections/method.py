@@ -94,7 +94,10 @@ def _standing(words: Words, standing: Standing | None) -> Iterator[tuple[str, st
     if standing is None:
         return
     if standing.retention_days is not None:
-        yield "retention", words("card.method.days", count=words.whole(standing.retention_days))
+        key = "days_or_review" if standing.until_review else "days"
+        yield "retention", words(f"card.method.{key}", count=words.whole(standing.retention_days))
+    if standing.residency:
+        yield "residency", standing.residency
     if standing.limits_changed is None:
         yield "limits_history", words("card.method.no_results_before")
     else:

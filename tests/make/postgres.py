@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
+from sandbox.records.database import migrate
 from sandbox.records.tables import new_id
+from sandbox.settings import Settings
 
 URL = "AIACT_SANDBOX_TEST_DATABASE_URL"
 """Environment variable: a PostgreSQL server to use instead of one of our own, as a URL of a role that may create."""
@@ -117,3 +121,56 @@ def fresh(maintenance: str) -> Iterator[str]:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     finally:
         engine.dispose()
+
+
+class Everywhere:
+    """Gives each state folder that has no database of its own one on a server, so that any test runs on it.
+
+    Args:
+        maintenance: URL of a database of the server.
+    """
+
+    def __init__(self, maintenance: str) -> None:
+        self._engine = create_engine(maintenance, isolation_level="AUTOCOMMIT")
+        self._maintenance = make_url(maintenance)
+        self._urls: dict[Path, str] = {}
+        self._template = self._create("template0")
+        migrate(Settings(state=Path(tempfile.mkdtemp()), database_url=self._url(self._template)))
+
+    def _url(self, name: str) -> str:
+        return self._maintenance.set(database=name).render_as_string(hide_password=False)
+
+    def _create(self, template: str) -> str:
+        name = f"test_{new_id()[:12]}"
+        with self._engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+        return name
+
+    @contextlib.contextmanager
+    def installed(self) -> Iterator[Everywhere]:
+        """Let settings without a database, but with a state folder, get one until the block ends."""
+        made, usual = Settings.__init__, Settings().state
+
+        @functools.wraps(made)
+        def placed(settings: Settings, **values: Any) -> None:
+            state = values.get("state", usual)
+            given = values.get("database_url", "")
+            if state != usual and (not given or given in self._urls.values()):
+                if state not in self._urls:
+                    self._urls[state] = self._url(self._create(self._template))
+                values["database_url"] = self._urls[state]
+            made(settings, **values)
+
+        Settings.__init__ = placed  # type: ignore[method-assign]
+        try:
+            yield self
+        finally:
+            Settings.__init__ = made  # type: ignore[method-assign]
+            self._engine.dispose()
+
+    def drop_below(self, folder: Path) -> None:
+        """Drop the databases of the state folders below a folder, whoever is still connected."""
+        for state in [state for state in self._urls if state.is_relative_to(folder)]:
+            name = make_url(self._urls.pop(state)).database
+            with self._engine.connect() as connection:
+                connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))

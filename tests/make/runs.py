@@ -18,8 +18,8 @@ from typing import Any
 from checks.ai_act.risk import Risk
 from checks.declaration import Declaration
 from checks.evidence import Document, Evidence, digest_of
-from checks.finding import AppliedLimit, Finding, GroupMeasures, Measure, Outcome, Reason, Rejudge
-from model_cards.dossier import Assessment, CountTable, Dossier, PolicyFacts, Run, SubmissionFacts
+from checks.finding import AppliedLimit, Finding, GroupMeasures, Item, Measure, Outcome, Reason, Rejudge
+from model_cards.dossier import Assessment, CountTable, Dossier, PolicyFacts, Run, Standing, SubmissionFacts
 from sandbox.errors import CellUnavailable, Problem, Refused
 from sandbox.records import evidence_store
 from sandbox.settings import Settings
@@ -246,6 +246,29 @@ def killed(submission: Path, *, out: Path, progress: Callable[[Stage], None], **
     raise AssertionError
 
 
+def documented(submission: Path, *, out: Path, settings: Settings, **more: Any) -> Made:
+    """Do as `quick`, and find a passage in a document."""
+    name = submission.read_bytes().decode("utf-8", "replace")[:100]
+    item = Item(id="annex_iv.2g", state="found", params={"document": "a.md", "passage": f"Tested on {HOSTILE}"})
+    held = finding("documentation.annex_iv", Outcome.MEASURED).model_copy(update={"items": (item,)})
+    assessment = write(out, name, found=(*findings(), held))
+    evidence_store.store(evidence(name), settings)
+    return Made(assessment=assessment, evidence=evidence(name), folder=out)
+
+
+def held(submission: Path, *, out: Path, settings: Settings, holdout: Path | None, **more: Any) -> Made:
+    """Assess with a reviewer's rows; which were handed over the notes of the run tell."""
+    assert holdout is not None
+    name = submission.read_bytes().decode("utf-8", "replace")[:100]
+    assessment = write(out, name)
+    assert assessment.run is not None
+    digest = hashlib.sha256(holdout.read_bytes()).hexdigest()
+    run = assessment.run.model_copy(update={"attested_by": "reviewer", "notes": (f"{holdout.suffix} {digest}",)})
+    (out / "run.json").write_bytes(run.to_json())
+    evidence_store.store(evidence(name), settings)
+    return Made(assessment=Assessment(dossier=assessment.dossier, run=run), evidence=evidence(name), folder=out)
+
+
 def summed(submission: Path, *, out: Path, settings: Settings, **more: Any) -> Made:
     """Do as `quick`, and list the digests of all files, as a real dossier does."""
     name = submission.read_bytes().decode("utf-8", "replace")
@@ -258,3 +281,30 @@ def summed(submission: Path, *, out: Path, settings: Settings, **more: Any) -> M
     (out / "SHA256SUMS").write_text("".join(sums), encoding="utf-8")
     evidence_store.store(evidence(name), settings)
     return Made(assessment=assessment, evidence=evidence(name), folder=out)
+
+
+def told(submission: Path, *, out: Path, settings: Settings, standing: Callable[..., Standing], **more: Any) -> Made:
+    """Do as `quick`, and write down what the service tells of the submission."""
+    name = submission.read_bytes().decode("utf-8", "replace")[:100]
+    assessment = write(out, name)
+    assert assessment.run is not None
+    run = assessment.run.model_copy(update={"standing": standing(None, None)})
+    (out / "run.json").write_bytes(run.to_json())
+    evidence_store.store(evidence(name), settings)
+    return Made(assessment=Assessment(dossier=assessment.dossier, run=run), evidence=evidence(name), folder=out)
+
+
+def until_told(submission: Path, *, progress: Callable[[Stage], None], cancel: threading.Event, **more: Any) -> Made:
+    """Ask until told to stop, however long that takes."""
+    while not cancel.wait(0.1):
+        progress(Stage(name="ask", done=1, total=2))
+    raise Cancelled
+
+
+def a_while(submission: Path, *, progress: Callable[[Stage], None], cancel: threading.Event, **more: Any) -> Made:
+    """Ask for two seconds, unless told to stop; then do as `quick`."""
+    for i in range(20):
+        progress(Stage(name="ask", done=i, total=20))
+        if cancel.wait(0.1):
+            raise Cancelled
+    return quick(submission, progress=progress, cancel=cancel, **more)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import tempfile
 import textwrap
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,11 +18,12 @@ from typing import Any
 
 import pytest
 
+from sandbox.engine_proxy import EngineProxy, Rules
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import place, tree
 from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.choose import choose
-from sandbox.isolation.docker import Docker, image_present
+from sandbox.isolation.docker import Docker, image_present, user_namespaces_remapped
 from sandbox.isolation.interface import CellFiles, Ending, Limits
 from sandbox.isolation.podman import Podman
 from sandbox.isolation.running import KeptCell
@@ -128,6 +131,33 @@ def session_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return wall_settings(tmp_path_factory.mktemp("state"))
 
 
+PROXIED = "AIACT_SANDBOX_TEST_ENGINE_PROXY"
+"""Environment variable: set it to reach the container engine through our proxy in all tests of walls."""
+
+
+@contextmanager
+def engine_proxied(settings: Settings, folder: Path) -> Iterator[str]:
+    """Run the engine proxy for one installation.
+
+    Args:
+        settings: whose cells.
+        folder: of the socket.
+
+    Returns:
+        The socket's URL, for `DOCKER_HOST`.
+    """
+    listen = folder / "engine.sock"
+    rules = Rules.of(settings, remapped=user_namespaces_remapped())
+    with EngineProxy(listen, Path("/var/run/docker.sock"), rules) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield f"unix://{listen}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 @pytest.fixture(
     params=[
         pytest.param("bubblewrap", marks=pytest.mark.bubblewrap),
@@ -138,7 +168,7 @@ def session_settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 )
 def wall(
     request: pytest.FixtureRequest, session_settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Wall:
+) -> Iterator[Wall]:
     """Each backend in turn, with what it needs built; absent ones are skipped visibly, and fail on CI."""
     name: str = request.param
     reason = _absent(name, session_settings)
@@ -154,4 +184,9 @@ def wall(
         return made.leases[-1]
 
     monkeypatch.setattr(place, "take", noted)
-    return made
+    if name == "docker" and PROXIED in os.environ:
+        with tempfile.TemporaryDirectory() as folder, engine_proxied(session_settings, Path(folder)) as url:
+            monkeypatch.setenv("DOCKER_HOST", url)
+            yield made
+    else:
+        yield made

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
 from pypdf.generic import DictionaryObject
 
 from model_cards import typesetting
+from model_cards.build import build
+from model_cards.card import Cell, Column, Paragraph, Section, Table, line
 from model_cards.exports import pdf
 from model_cards.typesetting import TypesettingFailed, typeset
 from tests.make.assessments import (
@@ -59,6 +65,37 @@ def test_it_says_that_it_is_tagged_in_which_language_and_to_which_standards(read
 def test_headings_tables_lists_and_pictures_are_in_the_structure_tree(reader: PdfReader) -> None:
     kinds = set(kinds_in(reader.trailer["/Root"]["/StructTreeRoot"]))
     assert kinds >= {"/H1", "/H2", "/H3", "/Table", "/TR", "/TH", "/TD", "/L", "/Figure", "/Caption", "/Link", "/TOC"}
+
+
+@pytest.mark.skipif(shutil.which("verapdf") is None, reason="veraPDF is not installed; no registry of ours has it")
+@pytest.mark.parametrize("flavour", ["2a", "ua1"])
+def test_verapdf_finds_nothing_against_it(flavour: str, tmp_path: Path) -> None:
+    (tmp_path / "card.pdf").write_bytes(pdf.render(assessment(), "nl"))
+    command = ["verapdf", "--format", "text", "--flavour", flavour, str(tmp_path / "card.pdf")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert done.stdout.startswith("PASS"), done.stdout
+
+
+@pytest.mark.parametrize("lines", range(38, 48, 3))
+def test_a_short_table_stays_on_one_page_and_each_note_with_its_row(lines: int) -> None:
+    def texts(*given: str) -> tuple[Cell, ...]:
+        return tuple(Cell(line=line(text)) for text in given)
+
+    note = line("a note that is a good deal longer than its narrow column")
+    rows = [(Cell(line=line(f"first{i}"), detail=note), *texts(f"second{i}", f"third{i}")) for i in range(6)]
+    columns = (Column(title="one"), Column(title="two"), Column(title="three"))
+    filler = [Paragraph(line=line(f"line {i}")) for i in range(lines)]
+    table = Table(caption="Short", columns=columns, rows=tuple(rows))
+    section = Section(id="only", title="Only", blocks=(*filler, table), on_a_new_page=True)
+    given = assessment()
+    card = replace(build(given, "en"), sections=(section,))
+    reader = PdfReader(io.BytesIO(pdf.render(given, "en", card=card)))
+    holding = [page.extract_text() for page in reader.pages if "second" in page.extract_text()]
+    assert len(holding) == 1
+    for i in range(6):
+        assert f"second{i}" in holding[0]
+    # Each note is one line, as wide as the table.
+    assert holding[0].count("a note that is a good deal longer than its narrow column") == 6
 
 
 def test_pages_are_numbered_listed_and_referred_to(reader: PdfReader) -> None:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from checks.finding import Figure
-from model_cards.plots import KINDS, draw
+from model_cards.drawing import Drawing, width_of
+from model_cards.plots import KINDS, WIDTH, draw
 from model_cards.words import Words, languages
 
 HOSTILE = (
@@ -130,6 +131,17 @@ def test_the_callers_own_words_go_first(kind: str, english: Words) -> None:
     assert ">What it shows &amp; says</desc>" in svg
 
 
+@pytest.mark.parametrize("kind", ["group_rates", "bars", "effect"], indirect=True)
+def test_each_mark_tells_its_figures_under_the_pointer(kind: str, english: Words) -> None:
+    root = ElementTree.fromstring(draw(figure(kind, names=("age", HOSTILE[0], "pay")), english))
+    told = [e.findtext(f"{SVG}title") or "" for e in root.iter(f"{SVG}g") if e.find(f"{SVG}title") is not None]
+    assert len(told) == 3
+    assert told[0].startswith("age: 50")
+    assert told[1].startswith("<script>alert(1)"), "as text, read back from escaped markup"
+    if kind == "group_rates":
+        assert "10 rows" in told[0]
+
+
 def test_the_same_figure_gives_the_same_bytes_whatever_was_drawn_before(kind: str, english: Words) -> None:
     first = draw(figure(kind), english)
     np.random.seed(5)
@@ -200,6 +212,22 @@ def test_two_plots_on_one_page_share_no_ids(english: Words) -> None:
     first, second = draw(figure("importance"), english), draw(figure("decision"), english)
     ids = [set(re.findall(r'\bid="([^"]+)"', svg)) for svg in (first, second)]
     assert not ids[0] & ids[1]
+
+
+@pytest.mark.parametrize("lang", ["en", "nl"])
+def test_no_text_is_cut_off_at_an_edge(kind: str, lang: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[float, float, str]] = []
+    usual = Drawing.text
+
+    def note(self: Drawing, at: tuple[float, float], text: str, **how: Any) -> None:
+        long = width_of(text, how["size"])
+        left = at[0] - how.get("anchor", 0.0) * long
+        written.append((left, left + long, text))
+        usual(self, at, text, **how)
+
+    monkeypatch.setattr(Drawing, "text", note)
+    draw(figure(kind), Words(lang))
+    assert [text for left, right, text in written if left < 0 or right > WIDTH] == []
 
 
 def test_small_groups_are_hollow_and_a_limit_is_drawn(english: Words) -> None:

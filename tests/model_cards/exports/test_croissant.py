@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from model_cards import public
 from model_cards.dossier import Assessment
 from model_cards.exports import croissant
 from tests.make.assessments import assessment, declaration
@@ -53,9 +54,17 @@ def test_documents_alone_have_no_data_and_that_is_said() -> None:
 
 
 def test_a_file_whose_digest_is_not_known_is_not_pointed_to() -> None:
-    document = json.loads(croissant.render(assessment(), "en"))
+    document = made(assessment())
     assert "distribution" not in document
-    assert "source" not in document["recordSet"][0]["field"][0]
+    assert "recordSet" not in document
+    assert "sex: People are compared by this column" in document["description"]
+
+
+def test_a_public_package_points_to_no_file_and_is_read_all_the_same() -> None:
+    whole = with_file(assessment(), "test.parquet")
+    document = made(public.reduce(whole, {}, 10).assessment, "nl")
+    assert "distribution" not in document
+    assert "ab" * 32 not in json.dumps(document)
 
 
 def test_each_column_says_its_role_and_no_value_of_a_row_is_there() -> None:

@@ -144,7 +144,8 @@ def test_where_no_section_fits_all_are_shown_and_said() -> None:
 
 def test_systems_for_law_enforcement_leave_items_out() -> None:
     text = said(annex_viii, classified(POLICE, ["provider"], True))
-    assert text.count("Left out for this field of use") == 3
+    # Points 6, 8, 9 and 11 to 13 of Section A (Art 49(4)(a)).
+    assert text.count("Left out for this field of use") == 6
     assert "not public" in text
     assert "Left out" not in said(annex_viii, classified(CREDIT, ["provider"], False))
 

@@ -13,10 +13,12 @@ import pytest
 
 from checks.finding import Outcome
 from model_cards import public
+from model_cards.build import build
 from model_cards.dossier import Assessment, Dossier
-from model_cards.exports import markdown
+from model_cards.exports import exports, markdown
 from model_cards.public import WITHHELD
 from model_cards.suppression import Depth
+from model_cards.words import KEPT_IN, Words
 from sandbox import publishing
 from sandbox.errors import Refused
 from sandbox.publishing import publish, publish_to
@@ -128,6 +130,45 @@ def test_a_group_with_few_errors_still_shows_how_often_it_is_selected(settings: 
     assert errors.measures == ()
     assert errors.reason is not None
     assert errors.reason.code == WITHHELD
+
+
+@pytest.mark.parametrize(
+    ("lang", "said", "wrong"),
+    [
+        ("en", "The figure is kept out of this public package.", "was not measured"),
+        ("nl", "Het cijfer is uit dit openbare pakket weggelaten.", "is niet gemeten"),
+    ],
+)
+def test_a_figure_that_is_kept_in_is_not_called_unmeasured(
+    lang: str, said: str, wrong: str, settings: Settings
+) -> None:
+    left = publish(counted({"a": LARGE, "b": MIDDLE, "c": SMALL}), settings)
+    finding = left.dossier.finding("fairness.selection_rate", "origin")
+    assert finding is not None
+    assert finding.reason is not None
+    assert finding.reason.code in KEPT_IN
+    sentence = Words(lang).finding_sentence(finding)
+    assert said in sentence
+    assert Words(lang).outcome(finding.outcome) in sentence
+    assert wrong not in sentence
+
+
+@pytest.mark.parametrize("lang", ["en", "nl"])
+def test_every_document_of_a_public_package_says_in_its_first_lines_that_it_is_one(
+    lang: str, settings: Settings
+) -> None:
+    made = counted({"a": LARGE, "b": MIDDLE, "c": SMALL})
+    left = publish(made, settings)
+    said = Words(lang)("card.public.package", below=MINIMUM)
+    assert build(left, lang).opening[0].lines[0][0].text == said
+    assert json.loads(left.dossier.to_json())["publication"] == {"noise": None, "suppress_below": MINIMUM}
+    assert "publication" not in json.loads(made.dossier.to_json())
+    for name in ("annex_viii", "annex_iv_pack", "fria", "test_report", "croissant", "sarif", "system_card"):
+        text = exports()[name].render(left, lang).decode()
+        assert said in text, name
+        assert said not in exports()[name].render(made, lang).decode(), name
+    with pytest.raises(Refused, match="public package already"):
+        publish(left, settings)
 
 
 def test_two_releases_about_the_same_people_cannot_be_subtracted(settings: Settings, tmp_path: Path) -> None:
@@ -352,7 +393,8 @@ def test_what_was_decided_is_kept_from_others(settings: Settings) -> None:
     folder = settings.state / "publication"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     files = list(folder.glob("*.json"))
-    assert len(files) == 2
+    # What was decided, and that exact figures left: by the digest of the data and by the counts themselves.
+    assert len(files) == 4
     assert all(stat.S_IMODE(f.stat().st_mode) == 0o600 for f in files)
 
 

@@ -1,4 +1,4 @@
-"""The measures and the data of all figures as CSV files in one zip.
+"""The measures and the data of all figures in one zip, each as CSV and as Parquet.
 
 Names and values come from the provider and may be hostile: a text that a spreadsheet would run as a formula is defused,
 and numbers stay numbers. Figures of single rows stand apart, in `row_level/`, and never belong in a public package.
@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from checks.finding import Finding, Measure
+from checks.finding import Figure, Finding, Measure
+from model_cards.build import parquet
 from model_cards.dossier import Assessment
 from model_cards.drafting import group_name, material_of, statement
 from model_cards.material import Material, file_name
 from model_cards.words import visible
 from model_cards.writing import as_csv, zipped
 
-FORMAT = "figures_csv"
+FORMAT = "figures"
 SUFFIX = ".zip"
-STANDARD = "CSV by RFC 4180 (UTF-8, comma, a header line), in a zip"
+STANDARD = "CSV by RFC 4180 (UTF-8, comma, a header line) and Apache Parquet 2.6, in a zip"
 
 COLUMNS = (
     "check",
@@ -39,7 +40,7 @@ COLUMNS = (
     "outcome",
     "reason",
 )
-"""Columns of `measures.csv`; `group` is empty where the measure is of the finding as a whole."""
+"""Columns of the measures; `group` is empty where the measure is of the finding as a whole."""
 
 
 def render(assessment: Assessment, lang: str) -> bytes:
@@ -49,17 +50,19 @@ def render(assessment: Assessment, lang: str) -> bytes:
         lang: of `model_cards.words.languages()`; of the explanations, not of the column names.
 
     Returns:
-        A zip with `about.txt`, `measures.csv`, and a file per figure; the same assessment gives the same bytes.
+        A zip with `about.txt`, the measures and every figure, each as `.csv` and `.parquet`; the same assessment gives
+        the same bytes. Texts in Parquet are as they were given: no program takes them for formulas.
     """
     material = material_of(assessment, lang)
-    files = {
-        "about.txt": _about(material),
-        "measures.csv": as_csv(COLUMNS, [row for f in material.dossier.findings for row in _rows(material, f)]),
-    }
-    for figure in assessment.figures:
-        folder = "row_level" if figure.row_level else "figures"
-        rows = list(zip(*figure.columns.values(), strict=True))
-        files[f"{folder}/{file_name(figure.name)}.csv"] = as_csv(tuple(figure.columns), rows)
+    rows = [row for f in material.dossier.findings for row in _rows(material, f)]
+    columns = {name: tuple(row[i] for row in rows) for i, name in enumerate(COLUMNS)}
+    measures = Figure(name="measures", kind="table", columns=columns)
+    files = {"about.txt": _about(material)}
+    for figure in (measures, *assessment.figures):
+        folder = "" if figure is measures else "row_level/" if figure.row_level else "figures/"
+        name = f"{folder}{file_name(figure.name)}"
+        files[f"{name}.csv"] = as_csv(tuple(figure.columns), list(zip(*figure.columns.values(), strict=True)))
+        files[f"{name}.parquet"] = parquet(figure)
     return zipped(files)
 
 
@@ -69,9 +72,9 @@ def _about(material: Material) -> bytes:
         f"{dossier.declaration.system.name} {dossier.declaration.system.version}",
         *material.attestation(),
         statement(material),
-        words("exports.figures_csv.about"),
-        words("exports.figures_csv.defused"),
-        words("exports.figures_csv.row_level"),
+        words("exports.figures.about"),
+        words("exports.figures.defused"),
+        words("exports.figures.row_level"),
         f"{words('card.facts.digest')}: {dossier.digest}",
     ]
     return "".join(f"{visible(said)}\n" for said in lines).encode()
@@ -88,7 +91,7 @@ def _rows(material: Material, finding: Finding) -> list[tuple[Any, ...]]:
         return rows
     # A finding without a figure has its line too: what was not measured is not left out.
     reason = material.reason(finding.reason, finding.check)
-    empty = ("",) * (len(COLUMNS) - 4)
+    empty = (None,) * (len(COLUMNS) - 4)
     return [(finding.check, finding.attribute or "", *empty, finding.outcome.value, reason)]
 
 

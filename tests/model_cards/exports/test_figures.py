@@ -1,4 +1,4 @@
-"""The CSV files hold every measure and the data of every figure, unrounded; formulas are defused."""
+"""CSV and Parquet hold every measure and the data of every figure, unrounded; formulas are defused in CSV."""
 
 from __future__ import annotations
 
@@ -6,14 +6,21 @@ import csv
 import io
 import zipfile
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from model_cards.dossier import Assessment
-from model_cards.exports import figures_csv
+from model_cards.exports import figures
 from tests.make.assessments import assessment, measured_by_all_checks
 
 
 def made(given: Assessment) -> dict[str, list[dict[str, str]]]:
-    with zipfile.ZipFile(io.BytesIO(figures_csv.render(given, "en"))) as archive:
-        texts = {name: archive.read(name).decode() for name in archive.namelist()}
+    with zipfile.ZipFile(io.BytesIO(figures.render(given, "en"))) as archive:
+        names = archive.namelist()
+        texts = {name: archive.read(name).decode() for name in names if not name.endswith(".parquet")}
+    assert {n.removesuffix(".csv") for n in names if n.endswith(".csv")} == {
+        n.removesuffix(".parquet") for n in names if n.endswith(".parquet")
+    }
     assert "not a regulatory sandbox" in texts.pop("about.txt")
     return {name: list(csv.DictReader(io.StringIO(text))) for name, text in texts.items()}
 
@@ -37,6 +44,19 @@ def test_every_figure_is_there_and_single_rows_stand_apart() -> None:
     assert "row_level/explainability.single_decisions.1.csv" in files
     assert {n.split("/")[0] for n in files} == {"measures.csv", "figures", "row_level"}
     assert [r["value"] for r in files["figures/fairness.selection_rate.sex.csv"]] == ["0.1095", "0.304", ""]
+
+
+def test_parquet_holds_the_same_as_numbers_and_texts() -> None:
+    given = assessment()
+    with zipfile.ZipFile(io.BytesIO(figures.render(given, "en"))) as archive:
+        measures = pq.read_table(io.BytesIO(archive.read("measures.parquet")))
+        rates = pq.read_table(io.BytesIO(archive.read("figures/fairness.selection_rate.sex.parquet")))
+    assert measures.num_rows == len(made(given)["measures.csv"])
+    for name in ("value", "low", "high", "rows"):
+        assert pa.types.is_floating(measures.schema.field(name).type) or pa.types.is_integer(
+            measures.schema.field(name).type
+        )
+    assert rates.column("value").to_pylist() == [0.1095, 0.304, None]
 
 
 def test_a_value_that_does_not_exist_is_an_empty_cell_with_its_reason() -> None:
