@@ -6,15 +6,17 @@ certificate says what was erased in this installation and when, and nothing abou
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import func, select
 
-from sandbox.records import audit, drafts, evidence_store, uploads
+from sandbox.records import audit, dossier_store, drafts, evidence_store, uploads
 from sandbox.records.database import Database
-from sandbox.records.tables import State, Submission
+from sandbox.records.tables import AuditEntry, State, Submission
 from sandbox.settings import Settings
+
+ERASED: Final = "submission.erased"
 
 
 class NotYet(Exception):
@@ -72,12 +74,19 @@ def erase(
             raise LookupError(f"there is no submission {submission_id}")
         if not State(found.state).is_over:
             raise NotYet(f"submission {submission_id} is {found.state}; cancel it first")
+        # What was assessed again with a reviewer's rows has evidence of its own, with these rows in it.
+        again = session.scalars(select(Submission.id).where(Submission.holdout_of == submission_id)).all()
+    for other in again:
+        erase(settings, database, other, actor=actor, reason=reason, dossier=dossier)
+    with database.reading() as session:
         evidence_digest = found.evidence_digest
+        erased_before = select(AuditEntry.subject).where(AuditEntry.action == ERASED)
         shared = evidence_digest is not None and bool(
             session.scalar(
                 select(func.count())
                 .select_from(Submission)
                 .where(Submission.evidence_digest == evidence_digest, Submission.id != submission_id)
+                .where(Submission.id.not_in(erased_before))
             )
         )
     # The files first: a line of the log must not claim what a fault then kept from happening.
@@ -88,10 +97,7 @@ def erase(
     evidence = evidence_digest is not None and not shared and evidence_store.erase(evidence_digest, settings)
     gone = False
     if dossier and found.dossier:
-        root = uploads.dossiers(settings)
-        gone = (root / found.dossier).is_dir()
-        shutil.rmtree(root / found.dossier, ignore_errors=True)
-        (root / f"{found.dossier}.zip").unlink(missing_ok=True)
+        gone = dossier_store.remove(settings, found.dossier)
     with database.writing() as session:
         row = session.get(Submission, submission_id)
         assert row is not None
@@ -99,7 +105,7 @@ def erase(
         line = audit.record(
             session,
             actor=actor,
-            action="submission.erased",
+            action=ERASED,
             subject=submission_id,
             facts={
                 "digest": found.digest,

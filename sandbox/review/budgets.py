@@ -19,9 +19,10 @@ from sandbox.records.database import Database, Session
 from sandbox.records.tables import Draft, DraftFile, Organisation, Spent, State, Submission, now
 from sandbox.settings import Settings
 
-NAMES: Final = ("cells", "cpu_seconds", "builds", "bytes")
+NAMES: Final = ("cells", "running", "cpu_seconds", "builds", "bytes")
 _COLUMNS: Final = {
     "cells": "cells_at_once",
+    "running": "running_at_once",
     "cpu_seconds": "cpu_seconds",
     "builds": "builds",
     "bytes": "stored_bytes",
@@ -34,7 +35,7 @@ class Part:
 
     Args:
         name: one of `NAMES`.
-        used: so far: submissions waiting or running, seconds and builds of this month, bytes stored.
+        used: so far: submissions waiting or running, those that run, seconds and builds of this month, bytes stored.
         most: what may be used; 0 for no limit.
     """
 
@@ -56,6 +57,7 @@ def _of(session: Session, settings: Settings, organisation_id: str) -> tuple[Par
     at_once = (
         select(func.count()).select_from(Submission).where(theirs, Submission.state.in_((State.QUEUED, State.RUNNING)))
     )
+    running = select(func.count()).select_from(Submission).where(theirs, Submission.state == State.RUNNING)
     seconds, builds = session.execute(
         select(func.sum(Spent.cpu_seconds), func.sum(Spent.builds)).where(
             Spent.organisation == organisation_id, Spent.at >= month
@@ -69,10 +71,11 @@ def _of(session: Session, settings: Settings, organisation_id: str) -> tuple[Par
     stored = session.execute(select(Submission.id, Submission.bytes).where(theirs)).all()
     used = {
         "cells": session.scalar(at_once) or 0,
+        "running": session.scalar(running) or 0,
         "cpu_seconds": int(seconds or 0),
         "builds": int(builds or 0),
         "bytes": int(session.scalar(of_drafts) or 0)
-        + sum(row.bytes for row in stored if uploads.upload_path(settings, row.id).exists()),
+        + sum(row.bytes for row in stored if uploads.is_kept(settings, row.id)),
     }
     parts = []
     for name in NAMES:
@@ -98,7 +101,10 @@ def gate(settings: Settings, organisation_id: str, size: int) -> Callable[[Sessi
         over = [
             part
             for part in _of(session, settings, organisation_id)
-            if part.most and part.used + (size if part.name == "bytes" else 0) >= part.most + (part.name == "bytes")
+            # More than may run at once are not refused; they wait, see `sandbox.records.queue.claim`.
+            if part.name != "running"
+            and part.most
+            and part.used + (size if part.name == "bytes" else 0) >= part.most + (part.name == "bytes")
         ]
         if over:
             status = 413 if all(part.name == "bytes" for part in over) else 429

@@ -76,6 +76,7 @@ ROUTES: Final[Mapping[str, Access | Permission]] = {
     "pages.events": Permission.READ,
     "pages.cancel": Permission.CANCEL,
     "pages.report": Permission.READ,
+    "pages.law": Permission.READ,
     "pages.card": Permission.READ,
     "pages.file": Permission.READ,
     "pages.dossier": Permission.READ,
@@ -103,6 +104,11 @@ ROUTES: Final[Mapping[str, Access | Permission]] = {
     "review.queue": Permission.REVIEW,
     "review.desk": Permission.READ,
     "review.comment": Permission.COMMENT,
+    "review.ask": Permission.REVIEW,
+    "review.answer": Permission.COMMENT,
+    "review.assign": Permission.REVIEW,
+    "review.relieve": Permission.REVIEW,
+    "review.holdout": Permission.REVIEW,
     "review.judge": Permission.REVIEW,
     "review.decide": Permission.REVIEW,
     "questions.begin": Access.ANYONE,
@@ -145,9 +151,13 @@ ROUTES: Final[Mapping[str, Access | Permission]] = {
     "api.submission": Permission.READ,
     "api.cancel": Permission.CANCEL,
     "api.dossier": Permission.READ,
+    "api.events": Permission.READ,
+    "api.files": Permission.READ,
+    "api.file": Permission.READ,
+    "api.review": Permission.READ,
 }
-"""What each endpoint asks for. With `submission_id`, `draft_id` or `organisation_id` in its address the permission must be held in
-that organisation; without, in any, and the view shows no other. An endpoint that is not here answers nobody."""
+"""What each endpoint asks for. With `submission_id`, `draft_id` or `organisation_id` in its address the permission must
+be held in that organisation; without, in any, and the view shows no other. What is not here answers nobody."""
 
 SCOPES: Final[Mapping[str, frozenset[Permission]]] = {
     "read": frozenset({Permission.READ}),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from sqlalchemy import select
@@ -12,7 +13,7 @@ from sqlalchemy import select
 from model_cards.dossier import Dossier
 from sandbox.records.database import Database
 from sandbox.records.tables import State, Submission
-from sandbox.review import desk
+from sandbox.review import desk, staleness
 
 MOST_SYSTEMS = 100
 
@@ -25,6 +26,7 @@ class Place:
         newest: its newest finished submission.
         versions: how many finished submissions it has.
         status: of the review of that submission.
+        moved: what makes its signature stale; None where it has none.
         next_date: first day after today from which a duty of the dossier applies; None when there is none.
         next_duties: ids of the duties of that day.
     """
@@ -32,39 +34,56 @@ class Place:
     newest: Submission
     versions: int
     status: str
+    moved: staleness.Moved | None
     next_date: dt.date | None
     next_duties: tuple[str, ...]
 
 
 def portfolio(
-    database: Database, dossiers: Path, *, organisations: Collection[str] | None, today: dt.date
+    database: Database,
+    folder_of: Callable[[str], Path],
+    *,
+    organisations: Collection[str] | None,
+    today: dt.date,
+    policy: str,
 ) -> Sequence[Place]:
     """List the systems of some organisations, the newest first.
 
     Args:
-        dossiers: folder of the dossiers.
+        folder_of: gives the folder of a dossier by its name.
         organisations: by id; None for all there are.
         today: the day that a date must come after.
+        policy: name of the policy that the service judges by now.
     """
     statement = (
-        select(Submission).where(Submission.state == State.DONE).order_by(Submission.received.desc()).limit(2000)
+        select(Submission)
+        .where(Submission.state == State.DONE, Submission.holdout_of.is_(None))
+        .order_by(Submission.received.desc())
+        .limit(2000)
     )
     if organisations is not None:
         statement = statement.where(Submission.organisation.in_(organisations))
-    with database.reading() as session:
-        rows = session.scalars(statement).all()
     systems: dict[tuple[str | None, str | None], list[Submission]] = {}
-    for row in rows:
-        systems.setdefault((row.organisation, row.system), []).append(row)
+    with database.reading() as session:
+        for row in session.scalars(statement):
+            systems.setdefault((row.organisation, row.system), []).append(row)
+        listed = list(systems.values())[:MOST_SYSTEMS]
+        stands = desk.standings(session, [versions[0] for versions in listed])
+        moved = {
+            id_: staleness.moved(session, versions[0], stands[id_].signatures[-1], policy)
+            for versions in listed
+            if stands[id_ := versions[0].id].is_signed
+        }
     places = []
-    for versions in list(systems.values())[:MOST_SYSTEMS]:
+    for versions in listed:
         newest = versions[0]
-        date, duties = _next(dossiers / str(newest.dossier) / "dossier.json", today)
+        date, duties = _next(folder_of(str(newest.dossier)), str(newest.dossier_digest), today)
         places.append(
             Place(
                 newest=newest,
                 versions=len(versions),
-                status=desk.standing(database, newest).status,
+                status=stands[newest.id].status,
+                moved=moved.get(newest.id),
                 next_date=date,
                 next_duties=duties,
             )
@@ -72,11 +91,19 @@ def portfolio(
     return places
 
 
-def _next(file: Path, today: dt.date) -> tuple[dt.date | None, tuple[str, ...]]:
+def _next(folder: Path, digest: str, today: dt.date) -> tuple[dt.date | None, tuple[str, ...]]:
+    ahead = [(date, duty) for date, duty in _dates(folder, digest) if date > today]
+    if not ahead:
+        return None, ()
+    first = min(date for date, _ in ahead)
+    return first, tuple(dict.fromkeys(duty for date, duty in ahead if date == first))
+
+
+@lru_cache(maxsize=1000)
+def _dates(folder: Path, digest: str) -> tuple[tuple[dt.date, str], ...]:  # noqa: ARG001  # what is kept is of these bytes
+    """List the days from which duties apply; a dossier is never changed, so each is read once."""
+    file = folder / "dossier.json"
     if not file.is_file():
-        return None, ()
+        return ()
     duties = Dossier.from_json(file.read_bytes()).risk.duties
-    dates = [d.applies_from for d in duties if d.applies_from is not None and d.applies_from > today]
-    if not dates:
-        return None, ()
-    return min(dates), tuple(dict.fromkeys(d.id for d in duties if d.applies_from == min(dates)))
+    return tuple((d.applies_from, d.id) for d in duties if d.applies_from is not None)

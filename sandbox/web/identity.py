@@ -164,6 +164,9 @@ def _require(who: Identity, permission: Permission) -> None:
             raise NotAllowed("there is no such submission")
         g.submission = found
         organisation = found.organisation
+        if found.holdout_of is not None and permission is Permission.CANCEL:
+            # What a reviewer began is not the submitter's to stop.
+            permission = Permission.REVIEW
     elif "draft_id" in values:
         draft = drafts.find(_service().database, values["draft_id"])
         if draft is None or not who.holds(Permission.READ, draft.organisation):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
+import logging
 import mimetypes
 from pathlib import Path
 from typing import Any, cast
@@ -23,18 +25,24 @@ from flask import (
 from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as BaseResponse
 
-from model_cards.dossier import Dossier
 from sandbox.drafting.writing import section_of
-from sandbox.errors import NotAllowed
-from sandbox.records import drafts, queue, uploads
-from sandbox.records.tables import State, Submission
+from sandbox.errors import Broken, NotAllowed
+from sandbox.records import dossier_store, drafts, queue, uploads
+from sandbox.records.tables import State, Submission, new_id
+from sandbox.review import desk as reviews
+from sandbox.review import holdouts, staleness
 from sandbox.review import portfolio as systems
 from sandbox.review.permissions import Permission
 from sandbox.web import identity as who
 from sandbox.web import receiving
+from sandbox.web.duties import matrix
 from sandbox.web.live import STAGES, progress_of
+from sandbox.web.path_drawing import diagram
+from sandbox.web.reading import Altered, Reading, read
 from sandbox.web.security import csrf_token, require_token
 from sandbox.web.words import DEFAULT_LANGUAGE, LANGUAGES, Pages, visible
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("pages", __name__)
 
@@ -83,6 +91,7 @@ def _in_every_template() -> dict[str, Any]:
         "service_name": words()("service"),
         "upload_limit": service().settings.upload_bytes,
         "me": who.identity(),
+        "has_mlflow": service().settings.mlflow_tracking_uri.startswith(("http://", "https://")),
         "has_accounts": service().settings.accounts != "off",
         "may": _may,
     }
@@ -145,11 +154,15 @@ def portfolio(lang: str) -> str:  # noqa: ARG001
     """Show per system that one may read of where it stands."""
     places = systems.portfolio(
         service().database,
-        uploads.dossiers(service().settings),
+        functools.partial(dossier_store.folder, service().settings),
         organisations=who.organisations(Permission.READ),
         today=dt.datetime.now(dt.UTC).date(),
+        policy=service().settings.policy,
     )
-    return render_template("portfolio.html", places=places)
+    by_organisation: dict[str | None, list[systems.Place]] = {}
+    for place in places:
+        by_organisation.setdefault(place.newest.organisation, []).append(place)
+    return render_template("portfolio.html", by_organisation=by_organisation)
 
 
 @blueprint.post("/<lang:lang>/submissions")
@@ -167,15 +180,20 @@ def submit(lang: str) -> BaseResponse:
     return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
 
 
-def keep_for(taken: uploads.Receiving, name: str, organisation: str, *, actor: str) -> str:
+def keep_for(
+    taken: uploads.Receiving, name: str, organisation: str, *, actor: str, origin: queue.Origin | None = None
+) -> str:
     """Keep an upload for the organisation named, or for the only one that it can be for.
+
+    Args:
+        origin: how long it stays, where that was chosen.
 
     Returns:
         The id of the submission.
     """
     me = who.somebody()
     if me.is_alone:
-        return receiving.keep(taken, name, service().database, actor=actor)
+        return receiving.keep(taken, name, service().database, actor=actor, origin=origin)
     possible = me.where(Permission.SUBMIT)
     if not organisation and len(possible) == 1:
         organisation = possible[0]
@@ -189,6 +207,7 @@ def keep_for(taken: uploads.Receiving, name: str, organisation: str, *, actor: s
         actor=me.actor,
         organisation=organisation,
         submitted_by=me.person_id,
+        origin=origin,
     )
 
 
@@ -225,8 +244,12 @@ def _mend(lang: str, found: Submission) -> dict[str, str] | None:
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/events")
 def events(lang: str, submission_id: str) -> BaseResponse:  # noqa: ARG001
     """Stream the progress of a submission; 204 tells the browser to stop asking."""
-    who.found_submission(submission_id)
-    stream = service().streams.open(submission_id, words())
+    return stream_of(who.found_submission(submission_id))
+
+
+def stream_of(found: Submission) -> BaseResponse:
+    """Stream how far a submission is; 204 when no stream is free."""
+    stream = service().streams.open(found.id, words())
     if stream is None:
         return Response(status=204)
     return Response(stream, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
@@ -241,36 +264,99 @@ def cancel(lang: str, submission_id: str) -> BaseResponse:
     return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
 
 
-def _folder(found: Submission) -> Path:
+def folder_of(found: Submission) -> Path:
+    """Give the folder of a dossier.
+
+    Raises:
+        NotAllowed: there is none yet.
+    """
     if found.dossier is None:
         raise NotAllowed("there is no dossier yet")
-    return uploads.dossiers(service().settings) / found.dossier
+    return dossier_store.folder(service().settings, found.dossier)
+
+
+def reading_of(found: Submission) -> Reading:
+    """Read the dossier of a submission, in the reader's language.
+
+    Raises:
+        NotAllowed: there is none yet.
+        Broken: it is not the one that was recorded.
+    """
+    try:
+        return read(folder_of(found), str(found.dossier_digest), words().lang)
+    except Altered as altered:
+        incident = new_id()[:12]
+        log.error("incident %s: the dossier of %s is not the one that was recorded", incident, found.id)
+        raise Broken(incident) from altered
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/report")
 def report(lang: str, submission_id: str) -> str:
-    """Show a report: three counts, the indicated class, the card, and all its files."""
+    """Show a report: what it comes to in a minute, how to repeat it, the whole card, and all its files."""
     found = who.found_submission(submission_id)
-    files = uploads.files_of(_folder(found))
+    reading = reading_of(found)
+    files = uploads.files_of(folder_of(found))
     who.note_reading(found, "report")
-    offered = [name for pattern in DOWNLOADS if (name := pattern.format(lang=lang)) in files]
+    database = service().database
+    first = queue.find(database, found.holdout_of) if found.holdout_of else found
+    standing = reviews.standing(database, first or found)
+    moved = None
+    if standing.is_signed:
+        with database.reading() as session:
+            moved = staleness.moved(session, first or found, standing.signatures[-1], service().settings.policy)
     return render_template(
         "report.html",
         row=found,
-        offered=offered,
+        reading=reading,
+        first=first,
+        standing=standing,
+        moved=moved,
+        holdouts=[run for run in holdouts.of(database, found) if run.dossier],
+        offered=[name for pattern in DOWNLOADS if (name := pattern.format(lang=lang)) in files],
         has_card=f"model_card.{lang}.html" in files,
-        versions=queue.versions_of(service().database, found),
-        previous=queue.find(service().database, found.previous) if found.previous else None,
+        versions=queue.versions_of(database, found),
+        previous=queue.find(database, found.previous) if found.previous else None,
     )
 
 
+@blueprint.get("/<lang:lang>/submissions/<submission_id>/law")
+def law(lang: str, submission_id: str) -> str:  # noqa: ARG001
+    """Show the class with the way to it, and the duties by role and date."""
+    found = who.found_submission(submission_id)
+    risk = reading_of(found).dossier.risk
+    who.note_reading(found, "law")
+    role, by = request.args.get("role", ""), _day(request.args.get("by", ""))
+    return render_template(
+        "law.html",
+        row=found,
+        risk=risk,
+        matrix=matrix(risk.duties, words().documents.duty, role=role, by=by),
+        drawing=diagram(risk, words().documents, words().class_name(risk.risk_class)),
+        asked_role=role,
+        asked_by=by,
+    )
+
+
+def _day(given: str) -> dt.date | None:
+    """Read a day as a form sends it; what is none is not asked for."""
+    try:
+        return dt.date.fromisoformat(given)
+    except ValueError:
+        return None
+
+
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/compare/<other_id>")
-def compare(lang: str, submission_id: str, other_id: str) -> str:  # noqa: ARG001
+def compare(lang: str, submission_id: str, other_id: str) -> str:
     """Show what changed from another submission to this one."""
+    from sandbox.comparing import compare as compared
+    from sandbox.comparing import to_card
+
     found, other = who.found_submission(submission_id), who.also_found(other_id)
-    _folder(found)
-    _folder(other)
-    return render_template("compare.html", row=found, other=other)
+    before, after = reading_of(other), reading_of(found)
+    for row in (other, found):
+        who.note_reading(row, "comparison")
+    card = to_card(compared(before.dossier, after.dossier), lang)
+    return render_template("compare.html", row=found, other=other, card=card)
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/compare/<other_id>/comparison.html")
@@ -281,11 +367,11 @@ def comparison(lang: str, submission_id: str, other_id: str) -> BaseResponse:
     from sandbox.comparing import to_card
 
     found, other = who.found_submission(submission_id), who.also_found(other_id)
-    before, after = (Dossier.from_json((_folder(row) / "dossier.json").read_bytes()) for row in (other, found))
+    before, after = reading_of(other), reading_of(found)
     for row in (other, found):
         who.note_reading(row, "comparison")
     g.is_document = True
-    return Response(html.page(to_card(compared(before, after), lang)), mimetype="text/html")
+    return Response(html.page(to_card(compared(before.dossier, after.dossier), lang)), mimetype="text/html")
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/card/model_card.<of>.html")
@@ -294,18 +380,18 @@ def card(lang: str, submission_id: str, of: str) -> BaseResponse:  # noqa: ARG00
 
     It can run nothing.
     """
-    return _document(submission_id, f"model_card.{of}.html", download=False)
+    return send_file_of(who.found_submission(submission_id), f"model_card.{of}.html", download=False)
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/files/<path:name>")
 def file(lang: str, submission_id: str, name: str) -> BaseResponse:  # noqa: ARG001
     """Give one file of a dossier to be saved."""
-    return _document(submission_id, name, download=True)
+    return send_file_of(who.found_submission(submission_id), name, download=True)
 
 
-def _document(submission_id: str, name: str, *, download: bool) -> BaseResponse:
-    found = who.found_submission(submission_id)
-    folder = _folder(found)
+def send_file_of(found: Submission, name: str, *, download: bool) -> BaseResponse:
+    """Send one file of a dossier; 404 where there is no such file."""
+    folder = folder_of(found)
     # Compared with what is there, never joined and hoped for.
     if name not in uploads.files_of(folder):
         abort(404)
@@ -323,7 +409,7 @@ def dossier(lang: str, submission_id: str) -> BaseResponse:  # noqa: ARG001
 
 def send_dossier(found: Submission) -> BaseResponse:
     """Send the zip of a dossier, as it was made when the dossier was."""
-    path = uploads.dossiers(service().settings) / f"{_folder(found).name}.zip"
+    path = uploads.dossiers(service().settings) / f"{folder_of(found).name}.zip"
     who.note_reading(found, "dossier.zip")
     g.is_document = True
     return send_file(

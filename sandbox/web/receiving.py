@@ -88,7 +88,8 @@ def keep(
         queue.add(
             database,
             submission_id=receiving.submission_id,
-            name=name[:LONGEST_NAME] or "–",
+            # PostgreSQL keeps no null character in a text.
+            name=name[:LONGEST_NAME].replace("\0", "\ufffd") or "–",
             size=receiving.size,
             digest=receiving.digest,
             actor=actor,

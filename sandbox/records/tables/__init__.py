@@ -10,6 +10,7 @@ from sandbox.records.tables.drafts import DraftJob as DraftJob
 from sandbox.records.tables.drafts import DraftSection as DraftSection
 from sandbox.records.tables.drafts import QuestionnaireDraft as QuestionnaireDraft
 from sandbox.records.tables.logs import AuditEntry as AuditEntry
+from sandbox.records.tables.logs import AuditHead as AuditHead
 from sandbox.records.tables.logs import OutboxEntry as OutboxEntry
 from sandbox.records.tables.people import ApiToken as ApiToken
 from sandbox.records.tables.people import Counted as Counted

@@ -1,4 +1,4 @@
-"""What is only ever added to: the audit log and the outbox to MLflow."""
+"""What is only ever added to: the audit log, where its head was sent, and the outbox to MLflow."""
 
 from __future__ import annotations
 
@@ -29,6 +29,28 @@ class AuditEntry(Base):
     facts: Mapped[str] = mapped_column(Text)
     previous: Mapped[str] = mapped_column(String(64), unique=True)
     digest: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class AuditHead(Base):
+    """A head of the audit log that was sent to somewhere else; see `sandbox.records.audit_heads`.
+
+    Args:
+        day: of which it is, ISO 8601.
+        place: `authority` for the time-stamping authority, `mail:` with an address, `auditor:` with the person's id.
+        number, digest: of the newest line then.
+        statement: as it was sent.
+        stamp: the file of its time stamp; empty for a mail.
+    """
+
+    __tablename__ = "audit_heads"
+
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    place: Mapped[str] = mapped_column(String(300), primary_key=True)
+    at: Mapped[dt.datetime]
+    number: Mapped[int] = mapped_column(BigInteger)
+    digest: Mapped[str] = mapped_column(String(64))
+    statement: Mapped[str] = mapped_column(Text)
+    stamp: Mapped[str] = mapped_column(Text)
 
 
 class OutboxEntry(Base):

@@ -14,8 +14,9 @@ class Organisation(Base):
     """Those who share submissions; nobody outside it learns that they exist.
 
     Args:
-        cells_at_once, cpu_seconds, builds, stored_bytes: its budget, see `sandbox.review.budgets`; None for what the
-            operator gives everybody, 0 for no limit.
+        cells_at_once, running_at_once, cpu_seconds, builds, stored_bytes: its budget, see `sandbox.review.budgets`;
+            None for what the operator gives everybody, 0 for no limit.
+        served: when a submission of it was last claimed; None before that.
         registered_by: the person who registered it themselves; None where the operator made it.
     """
 
@@ -25,6 +26,8 @@ class Organisation(Base):
     name: Mapped[str] = mapped_column(String(200), unique=True)
     made: Mapped[dt.datetime]
     cells_at_once: Mapped[int | None]
+    running_at_once: Mapped[int | None]
+    served: Mapped[dt.datetime | None]
     cpu_seconds: Mapped[int | None] = mapped_column(BigInteger)
     builds: Mapped[int | None]
     stored_bytes: Mapped[int | None] = mapped_column(BigInteger)

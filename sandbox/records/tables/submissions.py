@@ -6,7 +6,7 @@ import datetime as dt
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, Text
+from sqlalchemy import BigInteger, Index, String, Text, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from sandbox.records.tables.base import Base
@@ -47,10 +47,12 @@ class Submission(Base):
         draft: what it was put together in; None where it came as a zip.
         previous: the submission that it is a new version of.
         retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.
+        until_review: the upload is erased as soon as its review is signed, if that is sooner.
         data_digest: SHA-256 of the evaluation data; None before it is done, and without data.
         limits_digest: SHA-256 of the provider's own limits; None before it is done, and without limits.
         holdout_of: the submission that this one assesses again with rows that a reviewer added; then the upload is that
             table, and no submission of anybody. None for a submission.
+        priority: what has more is claimed first, whoever it belongs to; see `sandbox.records.queue.REVIEW`.
     """
 
     __tablename__ = "submissions"
@@ -93,4 +95,6 @@ class Submission(Base):
     retention_days: Mapped[int | None]
     data_digest: Mapped[str | None] = mapped_column(String(64), index=True)
     limits_digest: Mapped[str | None] = mapped_column(String(64))
+    until_review: Mapped[bool] = mapped_column(default=False, server_default=false())
     holdout_of: Mapped[str | None] = mapped_column(String(32), index=True)
+    priority: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -12,6 +12,7 @@ from werkzeug.datastructures import MultiDict
 from checks.declaration import ColumnRole, Output, ProviderLimit, Role, Route, Sampling, Size, Task
 from sandbox.drafting.writing import TERMS_VERSION
 from sandbox.sealing_limits import Seal, sealed
+from sandbox.web.words import visible
 
 Form = MultiDict[str, str]
 
@@ -30,8 +31,14 @@ NEW_LIMITS: Final = 3
 
 
 def text(form: Form, name: str, longest: int = SHORT) -> str:
-    """Give one line or text of a form without blanks around it."""
-    return form.get(name, "").strip()[:longest]
+    """Give one line or text of a form as a reader will see it: without blanks around it, and nothing hidden in it."""
+    lines = form.get(name, "").strip()[:longest].replace("\t", " ").splitlines()
+    return "\n".join(visible(line, longest) for line in lines)
+
+
+def label(form: Form, name: str) -> str:
+    """Give a label or the name of a column as the table has it, letter by letter."""
+    return form.get(name, "").strip()[:SHORT]
 
 
 def one_of(form: Form, name: str, allowed: Sequence[str]) -> str:
@@ -73,6 +80,7 @@ def terms(form: Form, before: Mapping[str, Any], who: str, most_days: int) -> di
         "lawful_basis": BASIS_TEXT.get(basis, ""),
         "special_ground": text(form, "special_ground", 2_000),
         "retention_days": min(max(int(days), 1), most_days) if days.isdecimal() else most_days,
+        "until_review": form.get("until_review") == "yes",
         "knows_special": form.get("knows_special") == "yes",
     }
     made |= {name: text(form, name, 2_000) for name in ("origin", "purpose", "period", "population", "known_gaps")}
@@ -119,17 +127,17 @@ def columns(form: Form, names: Sequence[str], route: str) -> dict[str, Any]:
     made: dict[str, Any] = {
         "task": one_of(form, "task", list(Task)),
         "classes": [line.strip()[:SHORT] for line in form.get("classes", "").splitlines()[:100] if line.strip()],
-        "favourable": text(form, "favourable"),
+        "favourable": label(form, "favourable"),
         "threshold": text(form, "threshold", 30).replace(",", "."),
         "sampling": one_of(form, "sampling", list(Sampling)),
-        "score_of": text(form, "score_of"),
+        "score_of": label(form, "score_of"),
         "roles": roles,
         "bands": bands,
     }
     if route == Route.MODEL:
         made |= {"output": one_of(form, "output", list(Output)), "allow_code": form.get("allow_code") == "yes"}
     if route == Route.PREDICTIONS:
-        made |= {"decision": text(form, "decision"), "score": text(form, "score")}
+        made |= {"decision": label(form, "decision"), "score": label(form, "score")}
     return made
 
 

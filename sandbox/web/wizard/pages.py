@@ -17,7 +17,7 @@ from checks.declaration import ColumnRole, Output, Role, Route, Sampling, Size, 
 from model_cards.dossier import Dossier
 from sandbox.drafting import writing
 from sandbox.errors import NotAllowed, Problem
-from sandbox.records import drafts, parts, queue, uploads
+from sandbox.records import dossier_store, drafts, parts, queue
 from sandbox.records.drafts import SECTIONS, Whole
 from sandbox.records.queue import Origin
 from sandbox.records.tables import DraftFile, DraftSection
@@ -230,7 +230,7 @@ def again(lang: str, submission_id: str) -> BaseResponse:
     found = who.found_submission(submission_id)
     if found.dossier is None:
         raise NotAllowed("there is no dossier yet")
-    raw = (uploads.dossiers(service().settings) / found.dossier / "dossier.json").read_bytes()
+    raw = (dossier_store.folder(service().settings, found.dossier) / "dossier.json").read_bytes()
     made = drafts.begin(
         service().database,
         actor=who.actor(ACTOR),
@@ -484,6 +484,7 @@ def submit(lang: str, draft_id: str) -> BaseResponse:
             draft=draft_id,
             previous=whole.draft.previous,
             retention_days=int(whole.section("terms")["retention_days"]),
+            until_review=bool(whole.section("terms").get("until_review")),
         ),
     )
     drafts.handed_in(service().database, draft_id, submission_id)

@@ -70,7 +70,7 @@ def test_problems_come_with_field_code_and_sentence(client: FlaskClient, ended: 
 
 def test_an_empty_body_is_refused(client: FlaskClient, settings: Settings) -> None:
     assert "empty" in problem(post(client, b""), 422)["detail"]
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "multipart/form-data; boundary=x", ""])
@@ -82,7 +82,7 @@ def test_anything_but_a_zip_is_refused(client: FlaskClient, kind: str, database:
 def test_too_much_is_refused_and_not_kept(client: FlaskClient, settings: Settings) -> None:
     for size in (settings.upload_bytes + 1, settings.upload_bytes * 3):
         problem(post(client, b"x" * size), 413)
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
 
 
 def test_a_page_of_another_site_is_refused(client: FlaskClient, database: Database) -> None:

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from sandbox.app import create_app
-from sandbox.records import queue, uploads
+from sandbox.records import queue
 from sandbox.records.database import Database, migrate
 from sandbox.records.tables import Organisation, Spent, Submission, new_id, now
 from sandbox.review import budgets, people
@@ -88,7 +88,7 @@ def test_more_at_once_than_the_budget_is_refused_before_it_is_queued(
     assert "may have 2 at once" in str(problem["problems"])
     with database.reading() as session:
         kept = session.scalars(select(Submission.id)).all()
-    assert {file.stem for file in uploads.uploads(settings).glob("*.sealed")} == set(kept)
+    assert {file.stem for file in (settings.state / "uploads").glob("*.sealed")} == set(kept)
     assert len(kept) == 2
 
 

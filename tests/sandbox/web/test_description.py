@@ -18,7 +18,7 @@ API = "/api/v1/submissions"
 
 def test_its_operations_are_the_routes(app: Flask) -> None:
     routes = {
-        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower(), rule.endpoint)
+        (re.sub(r"<(?:path:)?(\w+)>", r"{\1}", rule.rule), method.lower(), rule.endpoint)
         for rule in app.url_map.iter_rules()
         if rule.endpoint.startswith("api.")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
@@ -34,7 +34,7 @@ def test_what_needs_no_token_is_what_anyone_may() -> None:
 def test_it_is_served_and_its_references_lead_somewhere(client: FlaskClient) -> None:
     given = client.get("/api/v1/openapi.json").get_json()
     assert given["openapi"] == "3.1.0"
-    assert given == document()
+    assert given == document(has_accounts=False)
     names = set(re.findall(r"#/components/schemas/(\w+)", str(given)))
     assert names == set(given["components"]["schemas"])
     for schema in given["components"]["schemas"].values():
@@ -56,6 +56,8 @@ def described(path: str, method: str, status: int, kind: str) -> dict[str, Any]:
         (API + "/{submission_id}", "get", 404, None),
         (API + "/{submission_id}/cancel", "post", 404, None),
         (API + "/{submission_id}/dossier", "get", 404, None),
+        (API + "/{submission_id}/files", "get", 404, None),
+        (API + "/{submission_id}/review", "get", 404, None),
     ],
 )
 def test_what_is_sent_is_what_is_described(

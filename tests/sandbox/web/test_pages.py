@@ -132,6 +132,20 @@ def test_the_card_is_served_as_it_stands_and_can_run_nothing(client: FlaskClient
     assert client.get(sibling.replace("model_card.en", "model_card.xx")).status_code == 404
 
 
+def test_a_plot_is_saved_and_could_run_nothing_where_it_is_opened(
+    client: FlaskClient, ended: Callable[..., str]
+) -> None:
+    answer = client.get(f"/nl/submissions/{ended('quick')}/files/plots/plot0.svg")
+    assert answer.status_code == 200
+    assert answer.mimetype == "image/svg+xml"
+    policy = answer.headers["Content-Security-Policy"]
+    assert policy.startswith("sandbox ")
+    assert "allow-scripts" not in policy
+    assert "default-src 'none'" in policy
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 def test_the_dossier_comes_as_one_zip_and_the_same_one_every_time(
     client: FlaskClient, ended: Callable[..., str], settings: Settings
 ) -> None:
@@ -204,7 +218,7 @@ def test_a_hostile_file_name_is_shown_as_text_and_never_used(
         assert "\u202e" not in text
         assert "\u0000" not in text
         assert len(text) < 40_000
-    assert [p.name for p in uploads.uploads(settings).iterdir()] == [f"{answer.location.rpartition('/')[2]}.sealed"]
+    assert [p.name for p in (settings.state / "uploads").iterdir()] == [f"{answer.location.rpartition('/')[2]}.sealed"]
 
 
 def test_a_hostile_system_name_is_text_in_the_report(client: FlaskClient, ended: Callable[..., str]) -> None:
@@ -220,7 +234,7 @@ def test_nothing_handed_in_is_said_at_the_form(submit: Submit, settings: Setting
     answer = submit(content, name)
     assert answer.status_code == 422
     assert 'role="alert"' in answer.text
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
 
 
 def test_an_upload_past_the_limit_is_refused_and_not_kept(
@@ -230,7 +244,7 @@ def test_an_upload_past_the_limit_is_refused_and_not_kept(
         answer = submit(b"x" * size)
         assert answer.status_code == 413
         assert Pages("en").bytes(settings.upload_bytes) in answer.text
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
     assert queue.newest(database) == []
 
 
@@ -240,14 +254,14 @@ def test_a_form_without_its_token_does_nothing(
     for sent in ({}, {"csrf": ""}, {"csrf": "x" * 43}):
         form = {**sent, "submission": (io.BytesIO(b"x"), "a.zip")}
         assert client.post("/en/submissions", data=form, content_type="multipart/form-data").status_code == 400
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
     assert queue.newest(database) == []
 
 
 def test_two_files_at_once_are_refused_and_neither_is_kept(client: FlaskClient, token: str, settings: Settings) -> None:
     form = {"csrf": token, "submission": [(io.BytesIO(b"1"), "a.zip"), (io.BytesIO(b"2"), "b.zip")]}
     assert client.post("/en/submissions", data=form, content_type="multipart/form-data").status_code == 400
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
 
 
 def test_a_page_of_another_site_can_send_nothing(client: FlaskClient, token: str, database: Database) -> None:

@@ -169,7 +169,7 @@ def test_a_plain_form_uploads_without_scripts(ready: Wizard, database: Database,
     assert answer.location.endswith("/files")
     (file,) = _whole(database, ready.id).files
     assert (file.path, file.digest != "", file.size) == ("my-notes.md", True, 7)
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
 
 
 def test_hostile_file_names_are_shown_and_become_no_path(ready: Wizard, database: Database) -> None:
@@ -422,7 +422,7 @@ def test_a_draft_of_another_organisation_is_not_there(world: Any) -> None:
     assert "Loan advice" not in them.get("/en/drafts").text
 
 
-def test_limits_that_follow_results_on_the_same_data_are_told_apart(database: Database) -> None:
+def test_limits_that_follow_results_on_the_same_data_are_told_apart(database: Database, settings: Settings) -> None:
     from model_cards.dossier import LimitsRecorded
     from sandbox.engine import _standing
 
@@ -435,11 +435,12 @@ def test_limits_that_follow_results_on_the_same_data_are_told_apart(database: Da
     found = queue.find(database, f"{1:032x}")
     assert found is not None
     found.received = now()
-    changed = _standing(database, found, 12, "d" * 64, LimitsRecorded(digest="2" * 64))
+    mine = replace(settings, retention_days=12)
+    changed = _standing(database, found, mine, "d" * 64, LimitsRecorded(digest="2" * 64))
     assert (changed.retention_days, changed.results_before_limits, changed.limits_changed) == (12, 1, True)
-    same = _standing(database, found, 12, "d" * 64, LimitsRecorded(digest="1" * 64))
+    same = _standing(database, found, mine, "d" * 64, LimitsRecorded(digest="1" * 64))
     assert same.limits_changed is False
-    other_data = _standing(database, found, 12, "e" * 64, LimitsRecorded(digest="2" * 64))
+    other_data = _standing(database, found, mine, "e" * 64, LimitsRecorded(digest="2" * 64))
     assert other_data.limits_changed is None
 
 
@@ -459,3 +460,9 @@ def test_erasing_a_submission_erases_what_its_draft_still_holds(
     erase(settings, database, submission_id, actor="t", reason="asked")
     assert drafts.find(database, wizard.id) is None
     assert list((settings.state / "drafts").iterdir()) == []
+
+
+def test_the_result_of_the_questions_is_there_while_a_field_elsewhere_is_still_wrong(wizard: Wizard) -> None:
+    wizard.keep("system", {**SYSTEM, "provider_country": "Nederland", "provider_size": "enormous"})
+    answer_all(wizard)
+    assert wizard.client.get(wizard.at("/questions/result")).status_code == 200

@@ -1,4 +1,7 @@
-"""Priorities, and where an assessment runs elsewhere."""
+"""Whose turn it is: priorities, when an organisation was served last, and how much of its work may run at once."""
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0008"
 down_revision = "0007"
@@ -7,8 +10,12 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    op.add_column("submissions", sa.Column("priority", sa.Integer(), nullable=False, server_default="0"))
+    op.add_column("organisations", sa.Column("running_at_once", sa.Integer()))
+    op.add_column("organisations", sa.Column("served", sa.DateTime(timezone=True)))
 
 
 def downgrade() -> None:
-    pass
+    op.drop_column("organisations", "served")
+    op.drop_column("organisations", "running_at_once")
+    op.drop_column("submissions", "priority")

@@ -202,19 +202,26 @@ def test_a_token_that_is_right_vouches_for_its_subject(forged: Callable[..., Any
     assert forged().subject == "ada"
 
 
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"nonce": "another"}, {"nonce": None}, {"aud": "others"}, {"aud": ["sandbox", "others"]},
-        {"azp": "others"},
-        {"iss": "https://evil.example"}, {"exp": 1}, {"exp": None},
-        {"iat": int(time.time()) + 9000}, {"sub": ""}, {"sub": None},
-        {"key": RSAKey.generate_key(2048, {"kid": "1"})},
-        {"key": OctKey.import_key("k" * 32), "header": {"alg": "HS256", "kid": "1"}},
-        {"raw": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ."}, {"raw": "no token"},
-    ],
-    ids=str,
-)  # fmt: skip
+WRONG: dict[str, dict[str, Any]] = {
+    "another nonce": {"nonce": "another"},
+    "no nonce": {"nonce": None},
+    "for others": {"aud": "others"},
+    "for us and others": {"aud": ["sandbox", "others"]},
+    "asked for by others": {"azp": "others"},
+    "by another": {"iss": "https://evil.example"},
+    "over": {"exp": 1},
+    "without an end": {"exp": None},
+    "of the future": {"iat": int(time.time()) + 9000},
+    "about nobody": {"sub": ""},
+    "without a subject": {"sub": None},
+    "by another key": {"key": RSAKey.generate_key(2048, {"kid": "1"})},
+    "by a shared secret": {"key": OctKey.import_key("k" * 32), "header": {"alg": "HS256", "kid": "1"}},
+    "unsigned": {"raw": "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZGEifQ."},
+    "no token": {"raw": "no token"},
+}
+
+
+@pytest.mark.parametrize("changed", WRONG.values(), ids=WRONG.keys())
 def test_a_token_that_is_wrong_in_one_thing_vouches_for_nobody(forged: Callable[..., Any], changed: Any) -> None:
     with pytest.raises(NotVouched):
         forged(**changed)
