@@ -32,7 +32,7 @@ from sandbox import count_alone
 ROWS = 50_000_000
 PIECE = 1_000_000
 PROMISED_BYTES = 512 * 1024**2
-PROMISED_GROWTH = 1.5
+PROMISED_GROWTH = 1.25
 """Peak memory over that of a tenth of the rows, up to which it is called constant."""
 
 GROUPS = 2_000

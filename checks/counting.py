@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from checks.declaration import ColumnRole, Data, Sampling, Task
 from checks.evidence import EVERYONE, Need, View, crossed
 from checks.finding import Reason, Scalar
-from checks.statistics import Floats, effective_rows
+from checks.statistics import Floats, effective_rows, effective_rows_of_rate
 
 ABSENT = -1
 """The code of a label that is missing and of an answer that did not come."""
@@ -114,17 +114,15 @@ class Units:
     def effective_rows(self, among: Mask, inside: Mask, value: Floats) -> tuple[Floats, Floats]:
         """Give the effective number of units of each group, and the independent rows its rate is as certain as, (g,).
 
-        Never more than the number of units.
-
         Args:
             among, inside: (n,) rows that the rate is a share of, and those that are counted in.
             value: (g,) the rate; NaN where there is none.
         """
         known = np.nan_to_num(value)
-        return self.spread(among, inside, known).effective_rows(known)
+        return self.spread(among, inside, known).effective_rows(known, *self._by_row(among, inside))
 
-    def effective_rows_of_rest(self, among: Mask, inside: Mask, rest: Floats, groups: Codes) -> Floats:
-        """Give the independent rows that the rate of all people outside each of these groups is as certain as, (k,).
+    def effective_rows_of_rest(self, among: Mask, inside: Mask, rest: Floats, groups: Codes) -> tuple[Floats, Floats]:
+        """Give the same of all people outside each of these groups, (k,).
 
         Args:
             rest: (k,) the rate of all people outside each group.
@@ -132,7 +130,14 @@ class Units:
         """
         value = np.zeros(len(self.rows.names))
         value[groups] = rest
-        return self.spread_of_rest(among, inside, value).effective_rows(value)[1][groups]
+        weight, squares_in, squares_out = (every.sum() - every for every in self._by_row(among, inside))
+        found = self.spread_of_rest(among, inside, value).effective_rows(value, weight, squares_in, squares_out)
+        return found[0][groups], found[1][groups]
+
+    def _by_row(self, among: Mask, inside: Mask) -> tuple[Floats, Floats, Floats]:
+        """Give of each group the sum of weights, and of squared weights in and out, row by row, (g,)."""
+        rows = self.rows
+        return rows.weight_of(among), rows.squares_of(among & inside), rows.squares_of(among & ~inside)
 
     def spread(self, among: Mask, each: Mask | Floats, mean: Floats) -> Spread:
         """Add up what units say of the mean of each group; residuals are added up within a unit, then squared.
@@ -201,12 +206,23 @@ class Spread:
         """Squares of residuals, made larger for the units that are few."""
         return self.spread * np.divide(self.units, self.units - 1.0, out=np.ones(len(self.units)), where=self.units > 1)
 
-    def effective_rows(self, rate: Floats) -> tuple[Floats, Floats]:
-        """Give the effective number of units, and the independent rows that a rate is as certain as."""
-        spread = self.corrected
-        everything = np.full(len(rate), np.inf)
-        own = np.divide(rate * (1 - rate) * self.weight**2, spread, out=everything, where=spread > 0)
-        return self.kish, np.minimum(self.kish, own)
+    def effective_rows(
+        self, rate: Floats, weight: Floats, squares_in: Floats, squares_out: Floats
+    ) -> tuple[Floats, Floats]:
+        """Give the effective number of units, and the independent rows that a rate is as certain as.
+
+        They are the effective rows over the design effect: the variance between units over that of the rows as if they
+        were apart, and at least 1. Where all rows came out alike nothing says how alike rows of a unit are; there each
+        unit counts as one.
+
+        Args:
+            rate, weight, squares_in, squares_out: (g,) as for `effective_rows_of_rate`, row by row.
+        """
+        alone, between = squares_in * (1.0 - rate) ** 2 + squares_out * rate**2, self.corrected
+        told = (squares_in > 0) & (squares_out > 0) & (between > 0)
+        share = np.minimum(1.0, np.divide(alone, between, out=np.ones_like(between), where=told))
+        rows = effective_rows_of_rate(rate, weight, squares_in, squares_out) * share
+        return self.kish, np.where(told, rows, self.kish)
 
 
 def _sums(at: Codes, weights: Floats, size: int) -> Floats:

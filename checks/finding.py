@@ -232,18 +232,23 @@ class Finding(Fact):
 def count_outcomes(findings: tuple[Finding, ...] | list[Finding]) -> Mapping[str, int]:
     """Count the findings with a limit: `beyond`, `undecided`, `within`; and `errors`, which are ours.
 
-    A finding without a limit counts in none of the three.
+    A finding without a limit counts in none of the three. The exception are findings that settle nothing, with or
+    without a limit: those without one that settle nothing for the same reason, in one family, are one undecided matter.
     """
     counts = {"beyond": 0, "undecided": 0, "within": 0, "errors": 0}
+    settled_by_none: set[tuple[str, str]] = set()
     for finding in findings:
         if finding.outcome is Outcome.FAIL:
             counts["beyond"] += 1
-        elif finding.outcome is Outcome.INCONCLUSIVE or (finding.outcome is Outcome.NOT_GATHERED and finding.limit):
+        elif finding.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_GATHERED) and finding.limit:
             counts["undecided"] += 1
+        elif finding.outcome is Outcome.INCONCLUSIVE:
+            settled_by_none.add((finding.family, finding.reason.code if finding.reason else ""))
         elif finding.outcome is Outcome.PASS:
             counts["within"] += 1
         elif finding.outcome is Outcome.ERROR:
             counts["errors"] += 1
+    counts["undecided"] += len(settled_by_none)
     return counts
 
 

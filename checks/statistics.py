@@ -26,6 +26,10 @@ POWER = 0.8
 """Chance of being seen that a gap must have to count as visible; the usual convention in planning studies."""
 
 
+USUAL = 0.95
+"""Confidence at which the rows that few units are worth are worked out where the interval itself comes later."""
+
+
 def critical(confidence: float) -> float:
     """Give the two-sided critical value of the standard normal.
 
@@ -124,6 +128,30 @@ def effective_rows_of_rate(rate: ArrayLike, weight: ArrayLike, squares_in: Array
     return np.minimum(kish, own)
 
 
+def of_few_units(rows: ArrayLike, units: ArrayLike, z: float) -> Floats:
+    """Give the fewer rows with which an interval allows for how alike rows of a unit are, known from few units only.
+
+    Args:
+        rows: (k,) independent rows that a rate seems as certain as, by the spread between units.
+        units: (k,) effective number of those units.
+        z: critical value of the interval; Student's with one degree of freedom per unit but one takes its place.
+
+    Returns:
+        (k,) from 0 to `rows`.
+
+    References:
+        Korn and Graubard (1998), Survey Methodology 24.
+
+    Example:
+        >>> of_few_units([100.0, 100.0], [10.0, 1000.0], critical(0.95)).round(1).tolist()
+        [75.1, 99.8]
+    """
+    from scipy.special import ndtr, stdtrit
+
+    freedom = np.maximum(np.asarray(units, dtype=np.float64) - 1.0, 1.0)
+    return np.asarray(np.asarray(rows, dtype=np.float64) * (z / stdtrit(freedom, float(ndtr(z)))) ** 2)
+
+
 def mean_of_rows(
     each: ArrayLike, weight: ArrayLike, unit: NDArray[np.int64] | None = None
 ) -> tuple[float, float, float]:
@@ -167,12 +195,16 @@ def rate_of_rows(
         return None, 0.0
     # Rounding must not put a sum of weights above what it is a part of.
     value = min(1.0, float(weight[hit].sum()) / total)
+    squares = weight**2
+    inside, outside = float(squares[hit].sum()), float(squares[~hit].sum())
+    own = float(effective_rows_of_rate([value], [total], [inside], [outside])[0])
     if unit is None:
-        squares = weight**2
-        own = effective_rows_of_rate([value], [total], [squares[hit].sum()], [squares[~hit].sum()])
-        return value, float(own[0])
-    _, variance, n = mean_of_rows(hit, weight, unit)
-    return value, min(n, value * (1.0 - value) / variance) if variance > 0 else n
+        return value, own
+    _, variance, units = mean_of_rows(hit, weight, unit)
+    if inside <= 0.0 or outside <= 0.0 or variance <= 0.0:
+        return value, units
+    alone = (inside * (1.0 - value) ** 2 + outside * value**2) / total**2
+    return value, float(of_few_units(own * min(1.0, alone / variance), units, critical(USUAL)))
 
 
 def in_units(each: Floats, unit: NDArray[np.int64] | None) -> Floats:

@@ -11,7 +11,17 @@ from checks.counting import ABSENT, Cells, Codes, Mask, Units, has_units, labels
 from checks.evidence import EVERYONE, Need, View
 from checks.finding import Measure, NotGathered, Reason, Scalar
 from checks.policy import Terms
-from checks.statistics import Floats, critical, effective_rows_of_rate, mean_of_rows, rate_of_rows, wilson
+from checks.statistics import (
+    USUAL,
+    Floats,
+    critical,
+    effective_rows_of_rate,
+    in_units,
+    mean_of_rows,
+    of_few_units,
+    rate_of_rows,
+    wilson,
+)
 
 UNITS_UNKNOWN = Reason(code="units_unknown")
 
@@ -87,7 +97,26 @@ class Confusion:
         weight = self.units.rows.weight
         mean, variance, n = mean_of_rows(signed[self.place], weight, self.units.unit)
         spread = float(np.average(signed[self.place] ** 2, weights=weight)) - mean**2
-        return min(n, spread / variance) if variance > 0 else n
+        return float(of_few_units(spread / variance, n, critical(USUAL))) if variance > 0 else n
+
+    def variance_of_sum(self, influence: Floats) -> float:
+        """Give the variance of a sum over rows of weight times influence, (c,) by cell and 0 in all.
+
+        What rows of one unit add is summed before it is squared.
+        """
+        if self.units is None:
+            n = float(self.cells.rows.sum())
+            squared = float((self.cells.weight_squared * influence**2).sum())
+        else:
+            summed = in_units(self.units.rows.weight * influence[self.place], self.units.unit)
+            n, squared = float(len(np.unique(self.units.unit))), float((summed**2).sum())
+        return n / max(1.0, n - 1.0) * squared
+
+    def fewest_of_a_label(self) -> float:
+        """Give the effective rows of the label that has the fewest."""
+        cells = self.cells
+        every = cells.rows > 0
+        return min(self.weigh(every, cells.label == label)[2] for label in np.unique(cells.label))
 
     def certain(self, measure: Measure) -> Measure:
         """Take the interval away where rows go together unseen: it would say more than is known."""

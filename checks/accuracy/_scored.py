@@ -97,11 +97,35 @@ class Ranked:
         return float(expit(logit(self.value) - half)), float(expit(logit(self.value) + half))
 
 
-def auc_of(rows: Scored | None, terms: Terms) -> Measure:
-    """Measure the chance that a random row of the scored class has a higher score than a random other row."""
-    if rows is None:
-        return _absent("auc", AUC, "no_scores")
-    return measure_auc(ranked_of(rows), len(rows.score), terms)
+def auc_of(rows: Scored | None, evidence: View, terms: Terms) -> Measure:
+    """Measure the chance that a random row of the scored class has a higher score than a random other row.
+
+    With more than two classes it is the mean over the classes that occur, each against all others.
+    """
+    if rows is not None:
+        return measure_auc(ranked_of(rows), len(rows.score), terms)
+    given = _stated(rows, evidence)
+    if given is None:
+        return _absent("auc", AUC_OF_SEVERAL, "no_scores")
+    _, stated, weight, happened, unit = given
+    classes = [
+        Scored(positive=happened[:, c] > 0, score=stated[:, c], weight=weight, unit=unit)
+        for c in range(stated.shape[1])
+        if 0 < happened[:, c].sum() < len(happened)
+    ]
+    measure = measure_auc(averaged(classes), len(weight), terms)
+    return measure.model_copy(update={"definition": AUC_OF_SEVERAL})
+
+
+def averaged(classes: list[Scored]) -> Ranked | None:
+    """Average AUCs of the same rows; what a row adds to each is summed before it is squared."""
+    if not classes:
+        return None
+    value, influence = (np.mean(part, axis=0) for part in zip(*(_placed(rows) for rows in classes), strict=True))
+    summed = in_units(influence, classes[0].unit)
+    n = len(np.unique(classes[0].unit)) if classes[0].unit is not None else len(summed)
+    variance = n / max(1.0, n - 1.0) * float((summed**2).sum())
+    return Ranked(value=float(value), variance=variance, fewest=min(rarer_of(rows) for rows in classes))
 
 
 def measure_auc(ranked: Ranked | None, rows: int, terms: Terms) -> Measure:
@@ -122,6 +146,7 @@ def measure_auc(ranked: Ranked | None, rows: int, terms: Terms) -> Measure:
 
 
 AUC = "sklearn.metrics.roc_auc_score"
+AUC_OF_SEVERAL = f"{AUC}(multi_class='ovr', average='macro')"
 
 
 def rarer_of(rows: Scored) -> float:
@@ -142,7 +167,20 @@ def ranked_of(rows: Scored) -> Ranked | None:
     """
     if not rows.positive.any() or rows.positive.all():
         return None
-    value, variance, influence = 0.5, 0.0, np.zeros(len(rows.score))
+    value, influence = _placed(rows)
+    if rows.unit is not None:
+        units = len(np.unique(rows.unit))
+        variance = units / max(1.0, units - 1.0) * float((in_units(influence, rows.unit) ** 2).sum())
+    else:
+        sides = [(rows.where(side), influence[side]) for side in (rows.positive, ~rows.positive)]
+        corrected = [n / max(1.0, n - 1.0) for n in (behind(side) for side, _ in sides)]
+        variance = sum(more * float((of**2).sum()) for more, (_, of) in zip(corrected, sides, strict=True))
+    return Ranked(value=value, variance=variance, fewest=rarer_of(rows))
+
+
+def _placed(rows: Scored) -> tuple[float, Floats]:
+    """Give the weighted AUC, and what each row adds to it, (n,), 0 on average."""
+    value, influence = 0.5, np.zeros(len(rows.score))
     for own, other, way in ((~rows.positive, rows.positive, -1.0), (rows.positive, ~rows.positive, 1.0)):
         order = np.argsort(rows.score[other], kind="stable")
         among = rows.score[other][order]
@@ -150,14 +188,10 @@ def ranked_of(rows: Scored) -> Ranked | None:
         below = summed[np.searchsorted(among, rows.score[own], side="left")]
         until = summed[np.searchsorted(among, rows.score[own], side="right")]
         place, weight = (below + until) / (2.0 * summed[-1]), rows.weight[own]
-        value, added, _ = mean_of_rows(place, weight)
-        variance += added
+        value = float((weight * place).sum() / weight.sum())
         # A row of the scored class counts by the others below it, another row by those of the class above it.
         influence[own] = way * weight * (place - value) / weight.sum()
-    if rows.unit is not None:
-        units = len(np.unique(rows.unit))
-        variance = units / max(1.0, units - 1.0) * float((in_units(influence, rows.unit) ** 2).sum())
-    return Ranked(value=value, variance=variance, fewest=rarer_of(rows))
+    return value, influence
 
 
 def probability_losses(rows: Scored | None, evidence: View, terms: Terms) -> tuple[Measure, Measure]:

@@ -118,7 +118,7 @@ def _all_measured(evidence: View, terms: Terms) -> Iterable[Measure]:
     given = scored(evidence)
     if given is not None and not len(given.score):
         return
-    yield auc_of(given, terms)
+    yield auc_of(given, evidence, terms)
     yield from probability_losses(given, evidence, terms)
 
 

@@ -51,7 +51,7 @@ def inverse(evidence: View, terms: Terms) -> Result:
     ranked = scored(evidence) if given else None
     return Measured(
         # Where there are only decisions, a score is not missing: there is none to turn around.
-        measures=(_informedness(confusion, terms), *((auc_of(ranked, terms),) if ranked is not None else ())),
+        measures=(_informedness(confusion, terms), *((auc_of(ranked, evidence, terms),) if ranked is not None else ())),
         reason=reason,
         never_within=never_within,
     )

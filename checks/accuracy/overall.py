@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from checks.accuracy._confusion import Confusion, confuse, standing
+from checks.accuracy._scored import Ranked
 from checks.counting import UNIT_FACTS, Mask
 from checks.declaration import Route, Task
 from checks.evidence import Need, View
@@ -15,7 +16,7 @@ from checks.statistics import critical, weighted_sum, wilson
 
 
 @check(
-    gives=("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+    gives=("accuracy", "balanced_accuracy", "f1_macro", "precision", "recall", "f1"),
     needs=(Need.CELLS,),
     may_read=UNIT_FACTS,
     tasks=(Task.BINARY, Task.MULTICLASS),
@@ -31,9 +32,11 @@ def overall(evidence: View, terms: Terms) -> Result:
         terms: confidence.
 
     Returns:
-        `accuracy`, `balanced_accuracy` (mean recall of the classes that occur), `precision`, `recall` and `f1` of the
-        favourable class (no value where no favourable class is declared); shares from 0 to 1, larger is better.
-        Intervals: Wilson; MOVER for the mean of recalls; of f1 from Wilson's of the Jaccard share it is a function of.
+        `accuracy`, `balanced_accuracy` (mean recall of the classes that occur), `f1_macro` (mean F1 of the classes that
+        occur among labels or decisions), `precision`, `recall` and `f1` of the favourable class (no value where no
+        favourable class is declared); shares from 0 to 1, larger is better. Intervals: Wilson; MOVER for the mean of
+        recalls; linearised, on log odds, for the mean of F1; of f1 from Wilson's of the Jaccard share it is a function
+        of.
 
     Law:
         AIA 15(1) and 15(3) ask for an appropriate level of accuracy and to declare it; what level is appropriate they
@@ -53,6 +56,7 @@ def overall(evidence: View, terms: Terms) -> Result:
         measures=(
             accuracy_of(confusion, terms),
             balanced_accuracy_of(confusion, terms),
+            f1_macro_of(confusion, terms),
             *favourable_of(confusion, favourable, terms),
         ),
         reason=reason,
@@ -89,6 +93,38 @@ def balanced_accuracy_of(confusion: Confusion, terms: Terms) -> Measure:
             unit="share",
             definition="sklearn.metrics.balanced_accuracy_score",
             interval="mover over wilson",
+        )
+    )
+
+
+def f1_macro_of(confusion: Confusion, terms: Terms) -> Measure:
+    """Measure the mean F1 over the classes that occur among labels or decisions.
+
+    Each F1 is a ratio of sums over rows, so that what a row adds to their mean is known to first order.
+    """
+    cells, each = confusion.cells, []
+    influence = np.zeros(len(cells.weight))
+    for of in np.unique(np.concatenate([cells.label, cells.decision])):
+        meant, said = cells.label == of, cells.decision == of
+        both, either = 2.0 * (meant & said), meant.astype(np.float64) + said
+        whole = float((cells.weight * either).sum())
+        each.append(float((cells.weight * both).sum()) / whole)
+        influence += (both - each[-1] * either) / whole
+    value = float(np.mean(each))
+    ranked = Ranked(
+        value=value, variance=confusion.variance_of_sum(influence / len(each)), fewest=confusion.fewest_of_a_label()
+    )
+    low, high = ranked.bounds(terms.confidence)
+    return confusion.certain(
+        Measure(
+            name="f1_macro",
+            value=value,
+            low=low,
+            high=high,
+            rows=int(cells.rows.sum()),
+            unit="share",
+            definition="sklearn.metrics.f1_score(average='macro')",
+            interval="wilson on the smallest class" if ranked.told_apart else "linearised, on log odds",
         )
     )
 

@@ -28,9 +28,9 @@ def scores(evidence: View, terms: Terms) -> Result:
         terms: confidence.
 
     Returns:
-        `auc` (share, 0 to 1, larger is better, 0.5 is chance; two classes; DeLong's interval on log odds), `log_loss`
-        and `brier` (from 0, smaller is better; Student's interval of a mean over rows). No value where answers are
-        decisions only, or scores that are no probabilities.
+        `auc` (share, 0 to 1, larger is better, 0.5 is chance; with more than two classes the mean of each against all
+        others; DeLong's interval on log odds), `log_loss` and `brier` (from 0, smaller is better; Student's interval of
+        a mean over rows). No value where answers are decisions only, or scores that are no probabilities.
 
     Law:
         AIA 15(1) and 15(3) ask for an appropriate level of accuracy and to declare it; they name no measure.
@@ -48,7 +48,7 @@ def scores(evidence: View, terms: Terms) -> Result:
     answers = evidence.scores if rows is not None else evidence.probabilities.column(0)
     reason, never_within = standing(evidence, terms, len(labels), unlabelled, int(answers.null_count))
     return Measured(
-        measures=(auc_of(rows, terms), *probability_losses(rows, evidence, terms)),
+        measures=(auc_of(rows, evidence, terms), *probability_losses(rows, evidence, terms)),
         reason=reason,
         never_within=never_within,
     )

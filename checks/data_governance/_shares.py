@@ -10,7 +10,7 @@ from checks.counting import Cells, Codes, Mask, Units, group_codes, unit_codes
 from checks.evidence import Need, View
 from checks.finding import GroupMeasures, Measure, Reason
 from checks.policy import Terms
-from checks.statistics import Floats, critical, effective_rows_of_rate, wilson
+from checks.statistics import Floats, critical, effective_rows_of_rate, of_few_units, wilson
 
 ROW_FACTS = (Need.GROUPS, Need.WEIGHTS, Need.UNITS)
 """Facts that shares of rows read, where they are there."""
@@ -79,13 +79,14 @@ class Rows:
         )
         total, rows = cells.weight_of(among), cells.rows_of(among)
         value = np.divide(cells.weight_of(among & hit), total, out=np.full(len(names), np.nan), where=total > 0)
-        value = np.clip(value, 0.0, 1.0)
+        value, z = np.clip(value, 0.0, 1.0), critical(1.0 - (1.0 - terms.confidence) / family)
         if len(np.unique(self.unit)) < len(self.unit):
-            _, effective = Units(rows=cells, unit=self.unit).effective_rows(among, hit & among, value)
+            units, effective = Units(rows=cells, unit=self.unit).effective_rows(among, hit & among, value)
+            effective = of_few_units(effective, units, z)
         else:
             squares = cells.squares_of(among & hit), cells.squares_of(among & ~hit)
             effective = effective_rows_of_rate(np.nan_to_num(value), total, *squares)
-        low, high = wilson(value, effective, critical(1.0 - (1.0 - terms.confidence) / family))
+        low, high = wilson(value, effective, z)
         method = "wilson" if family == 1 else f"wilson, Bonferroni over {family}"
         return [
             Measure(

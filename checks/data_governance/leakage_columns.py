@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from checks.accuracy._scored import floats
-from checks.counting import unit_codes
-from checks.counting import labels_for_some
+from checks.counting import labels_for_some, unit_codes
 from checks.declaration import Data, Route, Task
 from checks.evidence import Need, View
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result

@@ -55,7 +55,8 @@ def inputs_together(evidence: View, terms: Terms) -> Measured | NotGathered | No
         `inputs_grouped` (an exact count of inputs that go with another). `largest_association` (ratio, 0 to 1; lower is
         easier to read; percentile bootstrap interval of that pair). `told_apart` as in `feature_importance`. Per group
         (and per input that stands alone) `mean_abs` of its values added up (in the unit of the output; interval as in
-        `feature_importance`) and, for groups, the `association` of its strongest pair. An input is in a group where its
+        `feature_importance`, with at most the error that the values added up can have) and, for groups, the
+        `association` of its strongest pair (interval as that of the largest). An input is in a group where its
         association with at least one member is at least the policy's.
 
     Law:
@@ -77,7 +78,8 @@ def inputs_together(evidence: View, terms: Terms) -> Measured | NotGathered | No
     _, cluster = connected_components(linked, directed=False)
     members = [np.flatnonzero(cluster == c) for c in range(cluster.max() + 1)]
     joint = np.stack([reading.shapley.values[:, m].sum(axis=1) for m in members], axis=1)
-    errors = np.sqrt(np.stack([(reading.shapley.errors[:, m] ** 2).sum(axis=1) for m in members], axis=1))
+    # Values of one row share their questions, so their errors go together in a way that is not known: at most this.
+    errors = np.stack([reading.shapley.errors[:, m].sum(axis=1) for m in members], axis=1)
     absolute, e = np.abs(joint), len(joint)
     mean = reading.counted.mean(absolute)
     low, high = mean_absolute_interval(absolute, errors, reading.counted, critical(terms.confidence))
@@ -99,7 +101,8 @@ def inputs_together(evidence: View, terms: Terms) -> Measured | NotGathered | No
         ]
         if len(members[c]) > 1:
             inside = strength[np.ix_(members[c], members[c])]
-            of_group.append(_association(float(inside.max()), len(rows)))
+            i, j = (int(members[c][k]) for k in np.unravel_index(int(np.argmax(inside)), inside.shape))
+            of_group.append(_association("association", (i, j), numbers, codes, terms.confidence, rng))
         groups.append(GroupMeasures(group={"feature": named[c]}, rows=e, measures=tuple(of_group)))
     figure = Figure(
         name="explainability.inputs_together.importance",
@@ -136,8 +139,28 @@ def inputs_together(evidence: View, terms: Terms) -> Measured | NotGathered | No
     )
 
 
-def _association(value: float, rows: int) -> Measure:
-    return Measure(name="association", value=value, rows=rows, unit="ratio", definition=ASSOCIATION)
+def _association(
+    name: str,
+    pair: tuple[int, int],
+    numbers: dict[int, Floats],
+    codes: Integers,
+    confidence: float,
+    rng: np.random.Generator,
+) -> Measure:
+    """Measure the association of two inputs, with a percentile bootstrap interval over rows."""
+    n, value = len(codes), _of_pair(*pair, numbers, codes, slice(None))
+    again = [_of_pair(*pair, numbers, codes, rng.integers(0, n, n)) for _ in range(ROUNDS)]
+    low, high = np.quantile(again, [0.5 - confidence / 2.0, 0.5 + confidence / 2.0])
+    return Measure(
+        name=name,
+        value=value,
+        low=min(float(low), value),
+        high=max(float(high), value),
+        rows=n,
+        unit="ratio",
+        definition=ASSOCIATION,
+        interval="percentile bootstrap over rows",
+    )
 
 
 def _described(used: pa.Table, reading: Reading) -> tuple[dict[int, Floats], Integers]:
@@ -218,17 +241,6 @@ def _largest(
             name="largest_association", value=None, rows=n, unit="ratio", definition=ASSOCIATION, reason=none
         )
     i, j = sorted(int(k) for k in np.unravel_index(int(np.argmax(strength)), strength.shape))
-    value = float(strength[i, j])
-    again = [_of_pair(i, j, numbers, codes, rng.integers(0, n, n)) for _ in range(ROUNDS)]
-    low, high = np.quantile(again, [0.5 - confidence / 2.0, 0.5 + confidence / 2.0])
-    return Measure(
-        name="largest_association",
-        value=value,
-        low=min(float(low), value),
-        high=max(float(high), value),
-        rows=n,
-        unit="ratio",
-        definition=ASSOCIATION,
-        interval="percentile bootstrap over rows",
-        reason=Reason(code="strongest_pair", params={"first": names[i], "second": names[j]}),
-    )
+    measure = _association("largest_association", (i, j), numbers, codes, confidence, rng)
+    reason = Reason(code="strongest_pair", params={"first": names[i], "second": names[j]})
+    return measure.model_copy(update={"reason": reason})

@@ -68,17 +68,13 @@ def stability(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppli
     second, _ = _part(evidence, given, "second", with_features=True, what=what)
     unit = UNITS[what.kind]
     moved = np.abs(second.values - first.values)
-    chance = np.sqrt(2.0 / np.pi) * how.mean(np.sqrt(first.errors**2 + second.errors**2))
     most = int(np.argmax(how.mean(moved)))
+    chance = np.sqrt(2.0 / np.pi) * np.sqrt(first.errors**2 + second.errors**2)[:, [most]]
     measures = [
         _rank("background_rank", first.values, second.values, how, terms),
         _change("background_change", moved, how, terms, unit, names),
-        Measure(
-            name="chance_alone",
-            value=float(chance[most]),
-            rows=len(moved),
-            unit=unit,
-            definition="mean of a half-normal of both standard errors together",
+        _mean("chance_alone", chance, how, critical(terms.confidence), unit).model_copy(
+            update={"definition": "mean of a half-normal of both standard errors together"}
         ),
     ]
     changes = {"background_change": moved}

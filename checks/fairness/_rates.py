@@ -31,6 +31,7 @@ from checks.statistics import (
     furthest_from_everyone,
     gaps,
     largest_gap,
+    of_few_units,
     ratios,
     smallest_ratio,
     visible_gap,
@@ -201,19 +202,20 @@ def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> C
     effective = effective_rows_of_rate(
         np.nan_to_num(value), weight, cells.squares_of(inside), cells.squares_of(among & ~inside)
     )
+    units = None
     if counted.units is not None:
         of_rows = counted.units.rows
         units, clustered = counted.units.effective_rows(rate.among(of_rows), rate.counts(of_rows), value)
-        kish, effective = np.minimum(kish, units), np.minimum(effective, clustered)
+        kish, effective = np.minimum(kish, units), clustered
     large = (kish >= terms.minimum_rows) & ~np.isnan(value)
-    low, high = wilson(value, effective, critical(terms.confidence))
+    low, high = scored(value, effective, units, critical(terms.confidence))
     difference = ratio = gap_to_everyone = ratio_to_everyone = Bounds(value=None)
     if large.sum() >= 2:
         if not np.array_equal(large, weight > 0):
             _, gap, quotient = _measured(cells.where(among), rate, large)
         v, n = value[large], effective[large]
         confidence = 1.0 - (1.0 - terms.confidence) / family
-        adjusted = wilson(v, n, critical_of_range(confidence, len(v)))
+        adjusted = scored(v, n, None if units is None else units[large], critical_of_range(confidence, len(v)))
         apart = family > 1 or len(v) > 2
         ends = extremes(v)
         plain = (v[ends], low[large][ends], high[large][ends])
@@ -235,7 +237,7 @@ def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> C
                 unadjusted=(min(1.0, ratio_low), min(1.0, ratio_high)) if apart else None,
             )
         gap_to_everyone, ratio_to_everyone = _to_everyone(
-            counted, rate, terms, (among, inside), value, effective, large, family
+            counted, rate, terms, (among, inside), value, effective, units, large, family
         )
     return Comparison(
         rate=rate,
@@ -254,6 +256,18 @@ def compare(counted: Counted, rate: Rate, terms: Terms, *, family: int = 1) -> C
     )
 
 
+def scored(rate: Floats, rows: Floats, units: Floats | None, z: float) -> tuple[Floats, Floats]:
+    """Give Wilson's interval of each rate, (k,) and (k,).
+
+    Args:
+        rate: (k,).
+        rows: (k,) effective rows.
+        units: (k,) effective number of units; None where each row is one of its own.
+        z: critical value.
+    """
+    return wilson(rate, rows if units is None else of_few_units(rows, units, z), z)
+
+
 def _to_everyone(
     counted: Counted,
     rate: Rate,
@@ -261,6 +275,7 @@ def _to_everyone(
     chosen: tuple[Mask, Mask],
     value: Floats,
     effective: Floats,
+    units: Floats | None,
     large: Mask,
     family: int,
 ) -> tuple[Bounds, Bounds]:
@@ -274,11 +289,10 @@ def _to_everyone(
     rows = effective_rows_of_rate(
         rest, total - own, squares_in.sum() - squares_in[at], squares_out.sum() - squares_out[at]
     )
-    if counted.units is not None:
-        of_rows = counted.units.rows
-        rows = np.minimum(
-            rows, counted.units.effective_rows_of_rest(rate.among(of_rows), rate.counts(of_rows), rest, at)
-        )
+    of_group = of_rest = None
+    if counted.units is not None and units is not None:
+        of_rows, of_group = counted.units.rows, units[at]
+        of_rest, rows = counted.units.effective_rows_of_rest(rate.among(of_rows), rate.counts(of_rows), rest, at)
     v, n, share = value[at], effective[at], own / total
     everyone = float(hits.sum()) / total
     gap = float(np.abs(v - everyone).max())
@@ -286,7 +300,8 @@ def _to_everyone(
     compared = len(at) if len(at) > 2 or len(value) > 2 else 1
 
     def bounds(z: float) -> tuple[tuple[float, float], tuple[float, float] | None]:
-        return furthest_from_everyone((v, *wilson(v, n, z)), (rest, *wilson(rest, rows, z)), share, everyone)
+        of_each, of_others = scored(v, n, of_group, z), scored(rest, rows, of_rest, z)
+        return furthest_from_everyone((v, *of_each), (rest, *of_others), share, everyone)
 
     adjusted = bounds(critical(1.0 - (1.0 - terms.confidence) / (family * compared)))
     plain = bounds(critical(terms.confidence)) if family * compared > 1 else None

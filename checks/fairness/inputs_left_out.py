@@ -65,7 +65,7 @@ def inputs_left_out(evidence: View, attribute: str, terms: Terms) -> Result:
     asked = again.facts["player"][found.place]
     players = np.unique(asked)
 
-    def gap(of: Flips, chosen: Codes, name: str, family: int) -> Measure:
+    def gap(of: Flips, chosen: Codes | Floats, name: str, family: int) -> Measure:
         return _gap(name, of, chosen == good, code[of.row], len(names), weight[of.row], terms, family)
 
     parts = {int(i): found.where(asked == i) for i in players}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from checks.counting import group_codes
+from checks.counting import group_codes, unit_codes
 from checks.declaration import Route
 from checks.evidence import Need, View
 from checks.fairness._rates import LAW, figure_name
@@ -28,6 +28,7 @@ _DEFINITION = f"AUC of one group against all others, {FOLDS}-fold cross-validate
 @check(
     gives=("all_inputs", "strongest_input"),
     needs=(Need.FEATURES, Need.GROUPS),
+    may_read=(Need.UNITS,),
     scope=Scope.ATTRIBUTE,
     routes=(Route.MODEL, Route.PREDICTIONS),
     law=LAW,
@@ -37,8 +38,9 @@ def proxies(evidence: View, attribute: str, terms: Terms) -> Result:
     """Measure how well each input alone, and all together, tell which group a person is of.
 
     Args:
-        evidence: inputs and groups, at most 4,000 rows drawn with the run's seed, not weighted. An input that is the
-            attribute itself is left out; another check tells of it.
+        evidence: inputs and groups, at most 4,000 rows drawn with the run's seed, not weighted; and units where there
+            are any, whose rows are never both learned from and asked about. An input that is the attribute itself is
+            left out; another check tells of it.
         attribute: the column that people are compared by.
         terms: confidence, and the fewest rows of a group that counts.
 
@@ -72,7 +74,9 @@ def proxies(evidence: View, attribute: str, terms: Terms) -> Result:
     # With two groups, telling one from the other is telling the other from the one.
     targets = [code[rows] == g for g in (large[:1] if np.count_nonzero(sizes) == 2 else large)]
     columns = [coded(name, evidence.features.column(name), rows) for name in names]
-    fold = dealt(len(rows), rng)
+    unit = unit_codes(evidence)
+    # A person with rows in two folds would be known from one when asked about in the other.
+    fold = dealt(len(rows), rng, None if unit is None else np.unique(unit[rows], return_inverse=True)[1])
     each = [_tells(column, targets, fold, terms, len(columns)) for column in columns]
     found = [
         ranked(target, together(columns, target, fold, rng), 1.0 - (1.0 - terms.confidence) / len(targets))

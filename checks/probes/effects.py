@@ -20,8 +20,8 @@ FEWEST_ROWS = 20
 GRID = 8
 """Values of one input that are asked about, at most."""
 
-FEWEST_IN_BIN = 5
-"""Rows between two neighbouring values of a number, at least."""
+FEWEST_IN_BIN = 3
+"""Rows between two neighbouring values of a number, at least; the interval says how little so few tell."""
 
 Integers = NDArray[np.int64]
 
@@ -82,13 +82,15 @@ def numbers_of(features: pa.Table, columns: tuple[str, ...]) -> NDArray[np.float
 def _spaced(values: NDArray[np.float64]) -> list[int]:
     """Choose rows whose values divide the others about evenly, from the lowest to the highest."""
     known = np.sort(values[np.isfinite(values)])
-    distinct = np.unique(known)
+    distinct, count = np.unique(known, return_counts=True)
     wanted = distinct
     if len(distinct) > GRID:
         wanted = np.unique(np.quantile(known, np.linspace(0.0, 1.0, GRID), method="nearest"))
-        if len(wanted) < GRID // 2:
-            # Where most rows have one value, the others are divided by what values there are.
-            wanted = np.unique(np.quantile(distinct, np.linspace(0.0, 1.0, GRID), method="nearest"))
+        if len(wanted) < GRID - 1:
+            # Where many rows have one value, that one is asked and the others are divided among themselves.
+            usual = distinct[np.argmax(count)]
+            others = np.quantile(known[known != usual], np.linspace(0.0, 1.0, GRID - 1), method="nearest")
+            wanted = np.unique([usual, *others])
     kept = [wanted[0]]
     for value in wanted[1:]:
         if ((known > kept[-1]) & (known <= value)).sum() >= FEWEST_IN_BIN:

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from checks.asking import Plan, probe
-from checks.declaration import Declaration, Task
+from checks.declaration import Declaration
 from checks.evidence import Table
 
 MISSING_ROWS = 2_000
@@ -15,7 +15,7 @@ SEEN_ROWS = 20_000
 """Rows among which those with a value to leave out are looked for."""
 
 
-@probe(tasks=(Task.BINARY, Task.MULTICLASS))
+@probe()
 def missing(table: Table, declaration: Declaration, rng: np.random.Generator) -> Plan | None:  # noqa: ARG001  # one signature for all probes
     """Plan a second question for up to `MISSING_ROWS` rows, each with one input left empty that was not.
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from checks.asking import Plan, probe
-from checks.declaration import Declaration, Task
+from checks.declaration import Declaration
 from checks.evidence import Table
 
 ASKED_ROWS = 600
@@ -25,7 +25,7 @@ NUMBER, CATEGORY = 0, 1
 """Values of the fact `kind`."""
 
 
-@probe(tasks=(Task.BINARY, Task.MULTICLASS))
+@probe()
 def never_seen(table: Table, declaration: Declaration, rng: np.random.Generator) -> Plan | None:
     """Plan up to `ASKED_ROWS` questions, each a row of the data with one input set to what no row has.
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from checks.asking import Plan, probe
-from checks.declaration import Declaration, Task
+from checks.declaration import Declaration
 from checks.evidence import Table
 
 NUDGED_ROWS = 2_000
@@ -22,7 +22,7 @@ FEWEST_VALUES = 12
 """Distinct values below which a column of numbers is taken for codes, which have no small changes."""
 
 
-@probe(tasks=(Task.BINARY, Task.MULTICLASS))
+@probe()
 def nudged(table: Table, declaration: Declaration, rng: np.random.Generator) -> Plan | None:
     """Plan a second question for up to `NUDGED_ROWS` rows, each number moved by one step up or down.
 

@@ -1,4 +1,4 @@
-"""Tell which decisions flip when a row is asked again with something changed, and how sure the shares are."""
+"""Tell which decisions flip, or how far numbers move, when a row is asked again with something changed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from checks.accuracy._scored import floats, mean_of
 from checks.counting import unit_codes
 from checks.declaration import Declaration, Output, Task
 from checks.evidence import Answers, View
@@ -19,30 +20,38 @@ from checks.statistics import critical, rate_of_rows, wilson
 DEFINITION = "rows whose decision changed over rows asked again, each row counted once"
 
 Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flips:
-    """What became of the decisions about the rows that were asked again.
+    """What became of the answers about the rows that were asked again.
 
     Args:
         row: (m,) positions in the data.
-        before, after: (m,) class index.
+        before, after: (m,) class index, or predicted value.
         place: (m,) where each stands among the rows that the probe asked.
         unit: (m,) the person or household of each; None where each row is one of its own.
+        numbers: whether these are predicted values.
     """
 
     row: Integers
-    before: Integers
-    after: Integers
+    before: Integers | Floats
+    after: Integers | Floats
     place: Integers
     unit: Integers | None = None
+    numbers: bool = False
 
     def where(self, kept: NDArray[np.bool_] | Integers) -> Flips:
         """Keep some rows, by a mask or by their positions here."""
         unit = None if self.unit is None else self.unit[kept]
         return Flips(
-            row=self.row[kept], before=self.before[kept], after=self.after[kept], place=self.place[kept], unit=unit
+            row=self.row[kept],
+            before=self.before[kept],
+            after=self.after[kept],
+            place=self.place[kept],
+            unit=unit,
+            numbers=self.numbers,
         )
 
     @property
@@ -70,23 +79,35 @@ def decisions_of(declaration: Declaration, values: NDArray[np.float64]) -> Integ
 
 
 def flips(evidence: View, again: Answers) -> Flips | NotGathered:
-    """Hold the decisions about changed rows against the decisions about the same rows unchanged.
+    """Hold the answers about changed rows against the answers about the same rows unchanged.
 
     Args:
-        evidence: shows decisions, and may show units.
+        evidence: shows decisions (or values, where numbers are predicted), and may show units.
         again: with the fact `row`.
     """
-    after = decisions_of(evidence.declaration, again.values)
-    if after is None:
-        return NotGathered(reason=Reason(code="no_decisions"))
-    row = again.facts["row"].astype(np.int64)
-    before = evidence.decisions.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)[row]
-    known = np.flatnonzero((before >= 0) & (after >= 0))
+    data, row = evidence.declaration.data, again.facts["row"].astype(np.int64)
+    numbers = data is not None and data.task is Task.REGRESSION
+    before: Integers | Floats
+    after: Integers | Floats | None
+    if numbers:
+        before, after = floats(evidence.values)[row], again.values[:, 0]
+        known = np.flatnonzero(np.isfinite(before) & np.isfinite(after))
+    else:
+        after = decisions_of(evidence.declaration, again.values)
+        if after is None:
+            return NotGathered(reason=Reason(code="no_decisions"))
+        before = evidence.decisions.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)[row]
+        known = np.flatnonzero((before >= 0) & (after >= 0))
     if not known.size:
         return NotGathered(reason=Reason(code="no_decisions"))
     unit = unit_codes(evidence)
     every = Flips(
-        row=row, before=before, after=after, place=np.arange(len(row)), unit=None if unit is None else unit[row]
+        row=row,
+        before=before,
+        after=after,
+        place=np.arange(len(row)),
+        unit=None if unit is None else unit[row],
+        numbers=numbers,
     )
     return every.where(known)
 
@@ -134,10 +155,29 @@ def share(
     )
 
 
+def moved(name: str, found: Flips, terms: Terms, family: int = 1) -> Measure:
+    """Measure the share of decisions that flip; of numbers `mean_change`, how far they move on average.
+
+    Args:
+        name: of the share.
+        family: as for `share`.
+    """
+    if not found.numbers:
+        return share(name, found.flipped, terms, family, found.unit)
+    definition = "mean absolute gap between the answer to the row as it is and to the row changed"
+    away, one = np.abs(found.after - found.before).astype(np.float64), np.ones(len(found.row))
+    adjusted = terms.model_copy(update={"confidence": 1.0 - (1.0 - terms.confidence) / family})
+    measure, plain = (mean_of("mean_change", definition, "label", away, one, t, found.unit) for t in (adjusted, terms))
+    if family == 1 or measure.low is None or plain.low is None or plain.high is None:
+        return measure
+    told = f"{measure.interval}, Bonferroni over {family} groups"
+    return measure.model_copy(update={"unadjusted": (plain.low, plain.high), "interval": told})
+
+
 def by_group(
     attribute: str, of_row: pa.ChunkedArray, found: Flips, terms: Terms, name: str = "flip_rate"
 ) -> list[GroupMeasures]:
-    """Give the share of flips of each group of an attribute, groups in the order of their names.
+    """Give what `moved` gives of each group of an attribute, groups in the order of their names.
 
     Args:
         attribute: name of the column.
@@ -154,7 +194,7 @@ def by_group(
                 group={attribute: group},
                 rows=len(here.row),
                 too_small=len(here.row) < terms.minimum_rows,
-                measures=(share(name, here.flipped, terms, family=len(groups), unit=here.unit),),
+                measures=(moved(name, here, terms, len(groups)),),
             )
         )
     return made

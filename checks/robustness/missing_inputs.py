@@ -9,14 +9,14 @@ from checks.evidence import Need, View, answers
 from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.registry import check
-from checks.robustness._flips import by_group, flips, share
+from checks.robustness._flips import by_group, flips, moved
 
 
 @check(
-    gives=("flipped",),
-    needs=(Need.DECISIONS, Need.FEATURES, answers("missing")),
-    may_read=(Need.GROUPS, Need.UNITS),
-    tasks=(Task.BINARY, Task.MULTICLASS),
+    gives=("flipped", "mean_change"),
+    needs=(Need.FEATURES, answers("missing")),
+    may_read=(Need.DECISIONS, Need.VALUES, Need.GROUPS, Need.UNITS),
+    tasks=(Task.BINARY, Task.MULTICLASS, Task.REGRESSION),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
 )
@@ -33,7 +33,8 @@ def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | Not
     Returns:
         `flipped` (share, 0 to 1; lower is better; Wilson's interval) over all rows, the inputs weighing about alike.
         Per input, and per group of people, `flip_rate`, its interval adjusted over the inputs, or over the groups of
-        the one attribute.
+        the one attribute. Of predicted numbers `mean_change` instead (in the unit of the label, from 0; lower is
+        better; Student's interval).
 
     Law:
         Art 15(4) asks for resilience to errors, faults and inconsistencies. It names no share of missing inputs that
@@ -57,14 +58,14 @@ def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | Not
                 group={"feature": names[int(i)]},
                 rows=len(here.row),
                 too_small=len(here.row) < terms.minimum_rows,
-                measures=(share("flip_rate", here.flipped, terms, family=len(left_out), unit=here.unit),),
+                measures=(moved("flip_rate", here, terms, len(left_out)),),
             )
         )
     if evidence.holds(Need.GROUPS):
         for attribute in evidence.groups.column_names:
             groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
     return Measured(
-        measures=(share("flipped", found.flipped, terms, unit=found.unit),),
+        measures=(moved("flipped", found, terms),),
         groups=tuple(groups),
         reason=Reason(code="left_out", params={"rows": len(found.row), "columns": len(left_out)}),
     )

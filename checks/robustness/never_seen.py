@@ -10,14 +10,14 @@ from checks.finding import GroupMeasures, Measure, Measured, NotApplicable, NotG
 from checks.policy import Terms
 from checks.probes.never_seen import CATEGORY, NUMBER
 from checks.registry import check
-from checks.robustness._flips import DEFINITION, by_group, flips, share
+from checks.robustness._flips import DEFINITION, by_group, flips, moved, share
 
 
 @check(
-    gives=("flipped", "flipped_out_of_range", "flipped_unseen_category"),
-    needs=(Need.DECISIONS, Need.FEATURES),
-    may_read=(answers("never_seen"), Need.MODEL_FAULT, Need.GROUPS, Need.UNITS),
-    tasks=(Task.BINARY, Task.MULTICLASS),
+    gives=("flipped", "mean_change", "flipped_out_of_range", "flipped_unseen_category"),
+    needs=(Need.FEATURES,),
+    may_read=(Need.DECISIONS, Need.VALUES, answers("never_seen"), Need.MODEL_FAULT, Need.GROUPS, Need.UNITS),
+    tasks=(Task.BINARY, Task.MULTICLASS, Task.REGRESSION),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
 )
@@ -35,6 +35,7 @@ def never_seen(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppl
         `flipped` (share, 0 to 1; lower hangs less on such values; Wilson's interval) over all rows asked, and the same
         for numbers beyond their range and for categories of another name, each where there are any. Per input, and per
         group of people, `flip_rate`, its interval adjusted over the inputs, or over the groups of the one attribute.
+        Of predicted numbers `mean_change` instead (in the unit of the label, from 0; Student's interval).
         A model that fails on such a value gives no decisions, so `flipped` has no value, and the reason is its fault.
 
     Law:
@@ -49,17 +50,20 @@ def never_seen(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppl
         if fault is None or fault.get("question") != "never_seen":
             return NotGathered(reason=Reason(code="not_asked", params={"probe": "never_seen"}))
         fails = Reason(code="fails", params={"fault": str(fault.get("code"))})
-        none = Measure(name="flipped", value=None, rows=0, unit="share", definition=DEFINITION, reason=fails)
+        data = evidence.declaration.data
+        numbers = data is not None and data.task is Task.REGRESSION
+        name, unit = ("mean_change", "label") if numbers else ("flipped", "share")
+        none = Measure(name=name, value=None, rows=0, unit=unit, definition=DEFINITION, reason=fails)
         return Measured(measures=(none,), reason=fails)
     again = evidence.answers("never_seen")
     found = flips(evidence, again)
     if isinstance(found, NotGathered):
         return found
     column, kind = again.facts["column"][found.place], again.facts["kind"][found.place]
-    measures = [share("flipped", found.flipped, terms, unit=found.unit)]
+    measures = [moved("flipped", found, terms)]
     for name, of in (("flipped_out_of_range", NUMBER), ("flipped_unseen_category", CATEGORY)):
         here = found.where(kind == of)
-        if len(here.row):
+        if len(here.row) and not found.numbers:
             measures.append(share(name, here.flipped, terms, unit=here.unit))
     names, changed, groups = evidence.features.column_names, np.unique(column), []
     for i in changed:
@@ -69,7 +73,7 @@ def never_seen(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppl
                 group={"feature": names[int(i)]},
                 rows=len(here.row),
                 too_small=len(here.row) < terms.minimum_rows,
-                measures=(share("flip_rate", here.flipped, terms, family=len(changed), unit=here.unit),),
+                measures=(moved("flip_rate", here, terms, len(changed)),),
             )
         )
     if evidence.holds(Need.GROUPS):

@@ -15,7 +15,7 @@ from checks.fairness._rates import Comparison, Counted, compare, count, never_wi
 from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result
 from checks.policy import Terms
 from checks.registry import Scope, check
-from checks.statistics import Floats, critical, weighted_sum, wilson
+from checks.statistics import Floats, weighted_sum
 
 
 @check(
@@ -61,7 +61,7 @@ def shifted_population(evidence: View, attribute: str, terms: Terms) -> Result:
         absent = NotGathered(reason=Reason(code="too_few_groups", params={"groups": int(compared.large.sum())}))
         wanted = _mix(evidence, attribute, counted, compared.large)
         if wanted is not None:
-            measures += _shifted(name, compared, counted, wanted, terms)
+            measures += _shifted(name, compared, counted, wanted)
             never_within = never_within or never_within_of(evidence, terms, counted, rate.labelled)
     if not measures:
         return absent
@@ -85,13 +85,10 @@ def _mix(evidence: View, attribute: str, counted: Counted, large: Mask) -> Float
     return wanted / wanted.sum() if np.count_nonzero(wanted) >= 2 else None
 
 
-def _shifted(
-    name: str, compared: Comparison, counted: Counted, wanted: Floats, terms: Terms
-) -> tuple[Measure, Measure]:
+def _shifted(name: str, compared: Comparison, counted: Counted, wanted: Floats) -> tuple[Measure, Measure]:
     kept = wanted > 0
     here = counted.cells.weight_of(compared.rate.among(counted.cells)) * kept
-    v, n = compared.value[kept], compared.effective[kept]
-    low, high = wilson(v, n, critical(terms.confidence))
+    v, low, high = compared.value[kept], compared.low[kept], compared.high[kept]
     there, now = wanted[kept], (here / here.sum())[kept]
 
     def measure(what: str, factor: Floats, floor: float) -> Measure:

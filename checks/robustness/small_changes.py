@@ -1,4 +1,4 @@
-"""Measure how many decisions flip when every number of a row moves a little, and for whom."""
+"""Measure how many decisions flip (of numbers: how far they move) when a row moves a little, and for whom."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, 
 from checks.policy import Terms
 from checks.probes.nudged import STEP
 from checks.registry import check
-from checks.robustness._flips import by_group, flips, share
+from checks.robustness._flips import by_group, flips, moved
 
 
 @check(
-    gives=("flipped",),
-    needs=(Need.DECISIONS, answers("nudged")),
-    may_read=(Need.GROUPS, Need.UNITS),
-    tasks=(Task.BINARY, Task.MULTICLASS),
+    gives=("flipped", "mean_change"),
+    needs=(answers("nudged"),),
+    may_read=(Need.DECISIONS, Need.VALUES, Need.GROUPS, Need.UNITS),
+    tasks=(Task.BINARY, Task.MULTICLASS, Task.REGRESSION),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
 )
@@ -31,7 +31,8 @@ def small_changes(evidence: View, terms: Terms) -> Measured | NotGathered | NotA
 
     Returns:
         `flipped` (share, 0 to 1; lower is better; Wilson's interval). Per group `flip_rate`, its interval adjusted
-        over the groups of the one attribute.
+        over the groups of the one attribute. Of predicted numbers `mean_change` instead, also per group (in the unit of
+        the label, from 0; lower is better; Student's interval).
 
     Law:
         Art 15(4) asks for resilience to errors, faults and inconsistencies in the environment. It names no size of
@@ -48,9 +49,9 @@ def small_changes(evidence: View, terms: Terms) -> Measured | NotGathered | NotA
     if evidence.holds(Need.GROUPS):
         for attribute in evidence.groups.column_names:
             groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
-    moved: dict[str, Scalar] = {"rows": len(found.row), "columns": int(again.facts["moved"].sum()), "step": STEP}
+    params: dict[str, Scalar] = {"rows": len(found.row), "columns": int(again.facts["moved"].sum()), "step": STEP}
     return Measured(
-        measures=(share("flipped", found.flipped, terms, unit=found.unit),),
+        measures=(moved("flipped", found, terms),),
         groups=tuple(groups),
-        reason=Reason(code="nudged_by", params=moved),
+        reason=Reason(code="nudged_by", params=params),
     )

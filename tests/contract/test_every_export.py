@@ -12,6 +12,7 @@ from html import unescape
 from typing import Any
 from xml.etree import ElementTree
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from pypdf import PdfReader
@@ -58,7 +59,9 @@ def text_of(name: str, content: bytes) -> str:
         return text.replace("\u200b", "")
     if suffix == ".zip":
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            files = {n: archive.read(n).decode() for n in archive.namelist()}
+            tables = [pq.read_table(io.BytesIO(archive.read(n))) for n in archive.namelist() if n.endswith(".parquet")]
+            files = {n: archive.read(n).decode() for n in archive.namelist() if not n.endswith(".parquet")}
+        assert tables
         cells = [c for n, t in files.items() if n.endswith(".csv") for row in csv.reader(io.StringIO(t)) for c in row]
         return "\n".join([*files, *cells, *(t for n, t in files.items() if not n.endswith(".csv"))])
     text = content.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import yaml
 from scipy.stats import ks_2samp
 from sklearn.metrics import accuracy_score
 
+from model_cards.words import Words
 from tests.make import real
 
 pytestmark = [pytest.mark.real_data, pytest.mark.bubblewrap]
@@ -155,3 +157,106 @@ def test_no_row_of_training_data_or_holdout_is_in_the_dossier(done: Done) -> Non
     weights = {str(w) for w in np.r_[done.train["fnlwgt"][:200], done.made.rows["fnlwgt"][KEPT:][:200]]}
     assert not weights & set(json.dumps(done.dossier).replace('"', " ").replace(",", " ").split())
     assert not list(done.folder.rglob("*holdout*.csv")) + list(done.folder.rglob("train*.csv"))
+
+
+MEASURED = {
+    "fairness.selection_rate": ("difference", "ratio", "adverse_ratio", "largest_gap_to_everyone"),
+    "fairness.equal_opportunity": ("difference", "ratio", "smallest_ratio_to_everyone", "smallest_visible_gap"),
+    "fairness.false_positive_rate": ("difference", "ratio"),
+    "fairness.equalised_odds": ("difference", "ratio"),
+    "fairness.predictive_parity": ("difference", "ratio"),
+    "fairness.accuracy_by_group": ("difference", "ratio"),
+    "fairness.calibration_by_group": ("mean_gap_difference", "largest_expected_gap"),
+    "fairness.auc_by_group": ("difference",),
+    "fairness.intersections": ("difference", "ratio"),
+    "fairness.protected_input": ("inputs",),
+    "fairness.proxies": ("all_inputs", "strongest_input"),
+    "fairness.remedies": ("difference_now", "smallest_difference"),
+    "fairness.inputs_left_out": ("difference_now", "smallest_difference"),
+    "fairness.reweighing": ("largest_weight", "smallest_weight"),
+    "fairness.group_thresholds": ("thresholds", "difference_left"),
+    "explainability.feature_importance": ("additivity_error", "sampling_error", "long_run_error", "told_apart"),
+    "explainability.inputs_together": ("inputs_grouped", "largest_association"),
+    "explainability.stability": ("background_rank", "background_change", "nudge_rank", "nudge_change"),
+    "explainability.effects": ("rows_asked", "inputs_asked"),
+    "explainability.single_decisions": ("decisions_shown",),
+    "explainability.difference_between_groups": ("difference", "groups_compared"),
+    "accuracy.overall": ("accuracy", "balanced_accuracy", "f1_macro", "precision", "recall", "f1"),
+    "accuracy.scores": ("auc", "log_loss", "brier"),
+    "accuracy.calibration": ("mean_gap", "expected_gap"),
+    "accuracy.majority_class": ("gain", "constant_accuracy"),
+    "accuracy.single_feature_rule": ("gain", "rule_accuracy"),
+    "accuracy.inverse": ("informedness", "auc"),
+    "accuracy.claims": ("accuracy",),
+    "robustness.small_changes": ("flipped",),
+    "robustness.missing_inputs": ("flipped",),
+    "robustness.never_seen": ("flipped", "flipped_out_of_range", "flipped_unseen_category"),
+    "robustness.row_order": ("differing_rows", "largest_change"),
+    "robustness.repeated_answers": ("differing_rows", "largest_change"),
+    "robustness.shifted_population": ("selection_there", "accuracy_there"),
+    "data_governance.representation": ("groups", "smallest_share"),
+    "data_governance.population": ("largest_shortfall",),
+    "data_governance.label_balance": ("smallest_class", "largest_class"),
+    "data_governance.duplicates": ("duplicates", "contradicting"),
+    "data_governance.leakage": ("share", "beyond_chance"),
+    "data_governance.leakage_columns": ("columns", "strongest"),
+    "data_governance.drift": ("largest",),
+    "privacy.k_anonymity": ("smallest", "unique"),
+    "privacy.identifiers": ("columns",),
+    "privacy.special_categories": ("columns", "sex_and_age_columns"),
+    "privacy.membership_inference": ("auc",),
+}
+"""What has to be found of Adult, by the check that measures it."""
+
+DRAWN = (
+    *(f"fairness.{n}" for n in ("selection_rate", "equal_opportunity", "false_positive_rate", "predictive_parity")),
+    *(f"fairness.{n}" for n in ("accuracy_by_group", "calibration_by_group", "auc_by_group", "proxies", "remedies")),
+    *(f"explainability.{n}" for n in ("feature_importance", "inputs_together", "stability", "effects")),
+    *(f"explainability.{n}" for n in ("single_decisions", "difference_between_groups")),
+    "accuracy.calibration",
+    "data_governance.representation",
+    "data_governance.label_balance",
+    "data_governance.drift",
+)
+"""Checks whose figures people would rather look at."""
+
+
+@pytest.fixture(scope="module")
+def logged(done: Done) -> dict[str, float]:
+    """Every metric of the assessment as it stands in the embedded MLflow."""
+    (store,) = done.state.rglob("mlflow.db")
+    with sqlite3.connect(store) as connection:
+        return dict(connection.execute("SELECT key, value FROM latest_metrics"))
+
+
+@pytest.mark.parametrize("check", MEASURED)
+def test_each_measure_of_adult_is_in_the_dossier_the_report_and_mlflow(
+    done: Done, logged: dict[str, float], check: str
+) -> None:
+    # Of an attribute whose shares in the population were not stated, nothing is measured against them.
+    found = [f for f in done.dossier["findings"] if f["check"] == check and f["outcome"] != "not_gathered"]
+    assert found
+    words = Words("en")
+    report = html.unescape((done.folder / "model_card.en.html").read_text(encoding="utf-8"))
+    for finding in found:
+        measures = {m["name"]: m for m in finding["measures"]}
+        for name in MEASURED[check]:
+            measure = measures[name]
+            if measure["value"] is None:
+                # Between groups of which only one is large enough nothing is compared; that is said.
+                assert measure["reason"], (check, name)
+                continue
+            key = f"{check}.{name}"
+            same = [v for k, v in logged.items() if k == key or k.startswith(f"{key}/")]
+            assert any(v == pytest.approx(measure["value"]) for v in same), (check, name)
+            assert words.measure_name(check, name) in report, (check, name)
+
+
+@pytest.mark.parametrize("check", DRAWN)
+def test_what_people_would_rather_look_at_is_drawn_in_the_report_and_kept_in_mlflow(done: Done, check: str) -> None:
+    figures = [name for f in done.dossier["findings"] if f["check"] == check for name in f["figures"]]
+    assert figures
+    kept = {path.name for path in done.state.rglob("*.svg")}
+    for name in figures:
+        assert (done.folder / "plots" / f"{name}.en.svg").is_file()
+        assert f"{name}.en.svg" in kept, name

@@ -83,6 +83,71 @@ def test_several_classes_are_scored_as_scikit_learn_does() -> None:
         skm.balanced_accuracy_score(label, decision)
     )
     assert measure("accuracy.overall", "f1", evidence).value == pytest.approx(skm.f1_score(label == 2, decision == 2))
+    for check, name, expected in (
+        ("accuracy.scores", "auc", skm.roc_auc_score(label, x, multi_class="ovr", average="macro")),
+        ("accuracy.overall", "f1_macro", skm.f1_score(label, decision, average="macro")),
+    ):
+        m = measure(check, name, evidence)
+        assert m.value == pytest.approx(expected)
+        assert m.low is not None
+        assert m.high is not None
+        assert m.low < expected < m.high
+
+
+def several(seed: int, people: int, rows: int = 1) -> tuple[Any, ...]:
+    """Draw probabilities of three classes and labels that they tell; rows of one person are alike."""
+    rng = np.random.default_rng(seed)
+    tells = rng.normal(size=(people, 3))
+    stated = np.repeat(np.exp(tells) / np.exp(tells).sum(axis=1, keepdims=True), rows, axis=0)
+    luck = np.repeat(rng.gumbel(size=(people, 3)), rows, axis=0)
+    return stated, (np.log(stated) + luck).argmax(axis=1), np.repeat(np.arange(people), rows)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_95_percent_is_95_percent_for_the_figures_of_several_classes(rows: int) -> None:
+    from checks.accuracy._confusion import Confusion
+    from checks.accuracy._scored import Scored, averaged
+    from checks.accuracy.overall import f1_macro_of
+    from checks.counting import Cells, Units
+    from checks.policy import load
+
+    many, drawn_labels, _ = several(1, 200_000)
+    true_auc = skm.roc_auc_score(drawn_labels, many, multi_class="ovr", average="macro")
+    true_f1 = skm.f1_score(drawn_labels, many.argmax(axis=1), average="macro")
+    held, draws = np.zeros(2), 400
+    for seed in range(2, 2 + draws):
+        stated, label, unit = several(seed, 150, rows)
+        one, clustered = np.ones(len(label)), unit if rows > 1 else None
+        ranked = averaged(
+            [Scored(positive=label == c, score=stated[:, c], weight=one, unit=clustered) for c in range(3)]
+        )
+        assert ranked is not None
+        low, high = ranked.bounds(0.95)
+        held[0] += low <= true_auc <= high
+        each = Cells(
+            names=(None,),
+            group=np.zeros(len(label), dtype=np.int64),
+            label=label,
+            decision=stated.argmax(axis=1),
+            rows=one.astype(np.int64),
+            weight=one,
+            weight_squared=one,
+        )
+        confusion = Confusion(
+            cells=each,
+            rows=len(label),
+            unlabelled=0,
+            unanswered=0,
+            units=Units(rows=each, unit=unit) if rows > 1 else None,
+            place=np.arange(len(label)),
+            hidden=False,
+        )
+        found = f1_macro_of(confusion, load("default").terms)
+        assert found.low is not None
+        assert found.high is not None
+        held[1] += found.low <= true_f1 <= found.high
+    # Three standard errors of 400 draws below 95 %.
+    assert held.min() / draws >= 0.917, held / draws
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -109,7 +174,7 @@ def test_figures_of_numbers_are_scikit_learns(weighted: bool) -> None:
 
 @pytest.mark.parametrize("name", ["auc", "brier", "log_loss"])
 def test_95_percent_is_95_percent_for_scores(name: str) -> None:
-    from checks.accuracy._scored import Scored, auc_of, mean_of
+    from checks.accuracy._scored import Scored, mean_of, measure_auc, ranked_of
     from checks.policy import load
 
     terms = load("default").terms
@@ -124,7 +189,7 @@ def test_95_percent_is_95_percent_for_scores(name: str) -> None:
         score = rng.beta(2, 3, 250)
         positive = rng.random(250) < score
         if name == "auc":
-            m = auc_of(Scored(positive=positive, score=score, weight=np.ones(250)), terms)
+            m = measure_auc(ranked_of(Scored(positive=positive, score=score, weight=np.ones(250))), 250, terms)
         else:
             each = (score - positive) ** 2 if name == "brier" else -np.log(np.where(positive, score, 1 - score))
             m = mean_of(name, "", "points", each, np.ones(250), terms)

@@ -8,6 +8,7 @@ from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from sklearn.model_selection import cross_val_score
 from sklearn.tree import DecisionTreeClassifier
 
+from checks.evidence import Evidence
 from checks.finding import Outcome
 from tests.make.evidence import by_counts, by_predictions
 from tests.make.judged import finding, measure
@@ -51,6 +52,33 @@ def test_a_system_that_does_worse_than_one_input_lies_beyond_the_limit() -> None
     found = finding("accuracy.single_feature_rule", evidence_of(given, (given["weak"] > 0.5).astype(int)))
     assert found.measure("gain").high < 0
     assert found.outcome is Outcome.FAIL
+
+
+def of_numbers(noise: float) -> Evidence:
+    rng = np.random.default_rng(6)
+    n = 2000
+    x, z = rng.normal(0, 2, n), rng.normal(0, 1, n)
+    label = x + z
+    return by_predictions(
+        groups={"g": ["a", "b"] * (n // 2)},
+        label=label,
+        decision=label + rng.normal(0, noise, n),
+        features={"x": x, "z": z, "row": np.arange(n).astype(str)},
+        task="regression",
+        favourable=None,
+    )
+
+
+def test_a_system_of_numbers_is_held_against_the_best_rule_on_one_input() -> None:
+    found = finding("accuracy.single_feature_rule", of_numbers(0.1))
+    assert found.reason.params["feature"] == "x"
+    # What is left once x is known is z, whose mean absolute error is the root of 2 over pi; bands are a little worse.
+    assert found.measure("rule_error").value == pytest.approx(np.sqrt(2 / np.pi), abs=0.08)
+    assert found.measure("error_gain").low > 0
+    assert found.outcome is Outcome.PASS
+    worse = finding("accuracy.single_feature_rule", of_numbers(3.0))
+    assert worse.measure("error_gain").high < 0
+    assert worse.outcome is Outcome.FAIL
 
 
 def test_an_input_that_numbers_the_rows_makes_no_good_rule() -> None:

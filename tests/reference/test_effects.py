@@ -153,3 +153,16 @@ def test_categories_are_asked_by_how_often_they_occur() -> None:
     plan = plan_of(table(features={"job": job, "x": np.arange(100.0)}, groups={"sex": ["F"] * 100}))
     jobs = job.cast(pa.string()).to_pylist()
     assert [jobs[d] for d in plan.facts["donor"][plan.facts["player"] == 0]] == ["cook", "smith", "judge"]
+
+
+def test_a_column_that_is_mostly_zero_gets_a_curve_over_its_other_values() -> None:
+    rng = np.random.default_rng(3)
+    x = numbers(2_000)
+    x[:, 2] = np.where(rng.random(len(x)) < 0.085, np.round(rng.lognormal(8.5, 0.9, len(x))), 0.0)
+    for seed in range(5):
+        plan = plan_of(named(x), seed)
+        edges = np.sort(x[plan.facts["donor"][plan.facts["player"] == 2], 2])
+        assert len(edges) >= 3
+        assert edges[0] == 0.0
+        own = x[plan.facts["row"], 2]
+        assert all(((own > low) & (own <= high)).sum() >= FEWEST_IN_BIN for low, high in pairwise(edges))

@@ -175,3 +175,27 @@ def test_ranking_is_scikit_learns_auc_and_out_of_fold_scores_do_not_flatter() ->
     column = coded("names", names, np.arange(500))
     told = ranked(target, alone(column, target, dealt(500, rng)), 0.95)
     assert told[0] < 0.6
+
+
+def test_a_person_is_not_told_from_another_row_of_the_same_person() -> None:
+    rng = np.random.default_rng(12)
+    people, copies = 200, 5
+    group = rng.choice(["a", "b"], people)
+    # Each person has a name, which says nothing of the group but to whoever knows the person.
+    name = np.repeat([f"n{i}" for i in range(people)], copies).tolist()
+    given = {
+        "groups": {"g": np.repeat(group, copies)},
+        "decision": np.repeat(rng.integers(0, 2, people), copies),
+        "features": {"name": name, "other": rng.normal(size=people * copies)},
+    }
+    with_units = by_predictions(**given, unit=np.repeat(np.arange(people), copies))
+    alone, known = (
+        finding("fairness.proxies", evidence).measure("all_inputs")
+        for evidence in (by_predictions(**given), with_units)
+    )
+    assert alone is not None
+    assert known is not None
+    assert alone.value is not None
+    assert known.value is not None
+    assert alone.value > 0.99
+    assert known.value < 0.6

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -198,3 +199,31 @@ def test_data_without_missing_values_leave_nothing_out() -> None:
     assert finding.outcome is Outcome.NOT_GATHERED
     assert finding.reason is not None
     assert finding.reason.code == "not_asked"
+
+
+def test_how_far_predicted_numbers_move_is_told_in_the_unit_of_the_label_and_per_group() -> None:
+    given = people()
+    declaration = declare(route="model", task="regression", favourable=None, groups=("sex",))
+    given = replace(given, label=pa.chunked_array([pa.array(np.linspace(0.0, 9.0, given.rows))]))
+
+    def pays(batch: pa.Table) -> NDArray[np.float64]:
+        age, pay = (batch.column(name).to_numpy(zero_copy_only=False) for name in ("age", "pay"))
+        return np.asarray((3.0 * age + 100.0 * np.nan_to_num(pay))[:, None])
+
+    evidence = by_model(given, pays, declaration)
+    for check in ("small_changes", "missing_inputs", "never_seen"):
+        told = found(check, evidence)
+        change = told.measure("mean_change")
+        assert change is not None, check
+        assert change.unit == "label"
+        assert change.value is not None
+        assert change.low is not None
+        assert change.high is not None
+        assert 0 < change.low < change.value < change.high
+        of_people = [g for g in told.groups if "sex" in g.group]
+        assert {g.group["sex"] for g in of_people} == {"f", "m"}
+        assert all(m.name == "mean_change" and m.low is not None for g in of_people for m in g.measures)
+    left_out = found("missing_inputs", evidence).measure("mean_change")
+    assert left_out is not None
+    # Without pay the number falls by a hundred times what it was; that lies evenly between 0.1 and 1.
+    assert left_out.value == pytest.approx(55.0, abs=2.0)
