@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime as dt
+import errno
 import functools
 import importlib
 import logging
@@ -23,12 +24,14 @@ import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 
+from sandbox import tracing
 from sandbox.errors import CellUnavailable, Problem, Refused
-from sandbox.records import evidence_store, queue, uploads
+from sandbox.records import dossier_store, evidence_store, queue, uploads
 from sandbox.records.database import Database
 from sandbox.records.queue import Claim
 from sandbox.records.tables import State, Submission, new_id
@@ -66,6 +69,13 @@ def context() -> ForkServerContext:
     given = multiprocessing.get_context("forkserver")
     given.set_forkserver_preload(list(PRELOADED))
     return given
+
+
+def warm() -> None:
+    """Start the fork server and wait until its imports are done, so that no lease runs out meanwhile."""
+    process = context().Process(target=int, name="warming")
+    process.start()
+    process.join()
 
 
 def run(
@@ -116,6 +126,7 @@ def run(
             end_process(process)
             sweep(settings)
         _record_end(database, claimed, process.exitcode, reason)
+        _erase_holdout(database, settings, submission_id)
         _remove_leftovers(settings, database, claimed)
         empty_quarantine(settings)
     finally:
@@ -173,6 +184,14 @@ def _remove_leftovers(settings: Settings, database: Database, claimed: Claim) ->
         shutil.rmtree(left, ignore_errors=True)
     for suffix in (".zip", ".partial"):
         (root / f"{_folder_name(claimed)}{suffix}").unlink(missing_ok=True)
+    dossier_store.remove(settings, _folder_name(claimed))
+
+
+def _erase_holdout(database: Database, settings: Settings, submission_id: str) -> None:
+    """Erase a reviewer's rows once they were asked: they are theirs to keep, and can be added again."""
+    found = queue.find(database, submission_id)
+    if found is not None and found.holdout_of is not None and State(found.state).is_over:
+        uploads.remove_upload(settings, submission_id)
 
 
 _OF_A_CLAIM = re.compile(r"\.?([0-9a-f]{32})\.(\d+)(?:\.|$)")
@@ -190,7 +209,8 @@ def remove_abandoned(settings: Settings, database: Database) -> int:
     """
     gone = uploads.remove_partial(settings) + evidence_store.remove_partial(settings)
     # Listed before the records are asked: what a newer claim writes is not in the list.
-    for path in list(uploads.dossiers(settings).iterdir()):
+    root = uploads.dossiers(settings)
+    for path in [*root.iterdir(), *(root / name for name in dossier_store.names(settings))]:
         named = _OF_A_CLAIM.match(path.name)
         if named is None or path.name.endswith(".log"):
             continue
@@ -204,6 +224,7 @@ def remove_abandoned(settings: Settings, database: Database) -> int:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
+        dossier_store.remove(settings, f"{submission_id}.{token}")
         gone += 1
     return gone
 
@@ -218,7 +239,7 @@ def empty_quarantine(settings: Settings) -> int:
     from sandbox.isolation.place import started
 
     gone = 0
-    for folder in (settings.state / "quarantine").glob("submission-*-*"):
+    for folder in (settings.local / "quarantine").glob("submission-*-*"):
         _, pid, _ = folder.name.split("-", 2)
         if pid.isdigit() and started(int(pid)) is None:
             remove(folder)
@@ -296,23 +317,47 @@ def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, 
     folder = uploads.dossiers(settings) / _folder_name(claimed)
     try:
         found = queue.find(database, submission_id)
-        days = found.retention_days if found is not None else None
-        with uploads.opened(settings, submission_id) as upload:
+        own = found.retention_days if found is not None else None
+        if own is not None:
+            settings = dataclasses.replace(settings, retention_days=min(own, settings.retention_days))
+        with contextlib.ExitStack() as files:
+            first, holdout = found, None
+            if found is not None and found.holdout_of is not None:
+                first = queue.find(database, found.holdout_of)
+                suffix = PurePath(found.name).suffix
+                holdout = files.enter_context(uploads.opened(settings, submission_id, suffix))
+            upload = files.enter_context(uploads.opened(settings, first.id if first is not None else submission_id))
+            tracing.start(settings, "assessment")
+            files.callback(tracing.stop)
+            files.enter_context(tracing.span("assessment", submission=submission_id, attempt=attempt))
             assessed = assess(
                 upload,
+                holdout=holdout,
                 out=folder,
-                settings=settings if days is None else dataclasses.replace(settings, retention_days=days),
+                settings=settings,
                 attested_by="service",
                 organisation=(found.organisation or "") if found is not None else "",
                 progress=_Reporter(database, claimed),
                 cancel=cancel,
                 log_to_mlflow=False,
-                standing=functools.partial(_standing, database, found, days or settings.retention_days),
+                standing=functools.partial(_standing, database, first, settings),
             )
     except Cancelled:
         return
     except Refused as refused:
         queue.end(database, claimed, state=State.REFUSED, actor=actor(), problems=refused.problems)
+        return
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        log.error("no room is left while %s ran: %s", submission_id, error.filename or settings.local)
+        problem = Problem(
+            field="",
+            code="run.disk_full",
+            message="The disk of this service is full, so the assessment broke off. Nothing was kept; submit it again "
+            "when there is room.",
+        )
+        queue.end(database, claimed, state=State.FAILED, actor=actor(), problems=[problem])
         return
     except CellUnavailable as unavailable:
         if not cancel.is_set():
@@ -327,12 +372,12 @@ def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, 
     kept = False
     if not cancel.is_set():
         uploads.zip_dossier(assessed.folder, _zip_path(settings, claimed))
+        dossier_store.keep(settings, folder.name)
         # If the database is lost in this moment, nobody here knows whether it was recorded; then nothing is removed,
         # and whoever waits for this process asks the record.
         kept = queue.finish(database, claimed, _result(assessed), actor=actor())
     if not kept:
-        shutil.rmtree(folder, ignore_errors=True)
-        _zip_path(settings, claimed).unlink(missing_ok=True)
+        dossier_store.remove(settings, folder.name)
 
 
 def _zip_path(settings: Settings, claimed: Claim) -> Any:
@@ -340,19 +385,29 @@ def _zip_path(settings: Settings, claimed: Claim) -> Any:
 
 
 def _standing(
-    database: Database, found: Submission | None, retention_days: int, data_digest: str | None, recorded: LimitsRecorded
+    database: Database,
+    found: Submission | None,
+    settings: Settings,
+    data_digest: str | None,
+    recorded: LimitsRecorded,
 ) -> Standing:
-    """Tell how long a submission stays here, and whether its limits were recorded after results on the same data."""
+    """Tell how long a submission stays here and where, and whether its limits followed results on the same data."""
     from model_cards.dossier import Standing
 
+    kept = Standing(
+        retention_days=settings.retention_days,
+        until_review=found is not None and found.until_review,
+        residency=settings.residency,
+    )
     if found is None or data_digest is None:
-        return Standing(retention_days=retention_days)
+        return kept
     since = found.received if recorded.sealed_at is None else dt.datetime.fromisoformat(recorded.sealed_at)
     earlier = queue.earlier_on_same_data(database, found, data_digest, since)
-    return Standing(
-        retention_days=retention_days,
-        results_before_limits=len(earlier),
-        limits_changed=earlier[-1].limits_digest != recorded.digest if earlier else None,
+    return kept.model_copy(
+        update={
+            "results_before_limits": len(earlier),
+            "limits_changed": earlier[-1].limits_digest != recorded.digest if earlier else None,
+        }
     )
 
 
@@ -367,8 +422,9 @@ def _result(assessed: Assessed) -> queue.Result:
     receipt = run.receipt
     counts = dossier.outcome_counts
     return queue.Result(
-        system=dossier.declaration.system.name,
-        version=dossier.declaration.system.version,
+        # PostgreSQL keeps no null character in a text.
+        system=dossier.declaration.system.name.replace("\0", "\ufffd"),
+        version=dossier.declaration.system.version.replace("\0", "\ufffd"),
         risk_class=str(dossier.risk.risk_class),
         beyond=counts["beyond"],
         undecided=counts["undecided"],

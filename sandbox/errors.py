@@ -101,6 +101,10 @@ class CellUnavailable(SandboxError):
         self.probes = tuple(probes)
 
 
+class CannotStart(SandboxError):
+    """The service is set up in a way that would lose or double work; the message says what to set or to install."""
+
+
 class NotSigned(SandboxError):
     """A dossier that must be signed cannot be: the key or the authority for the time is not there."""
 

@@ -14,6 +14,7 @@ from multiprocessing.context import SpawnProcess
 from types import FrameType
 
 from sandbox.app import create_app
+from sandbox.cluster import refuse_unfit
 from sandbox.engine import ASSESS
 from sandbox.records.database import migrate
 from sandbox.records.queue import LEASE_SECONDS
@@ -54,7 +55,7 @@ def log_as(process: str, log_format: str = "text") -> None:
     """Write what happens to standard error, with the kind of process.
 
     Args:
-        process: `web` or `worker`.
+        process: `web`, `worker` or `engine-proxy`.
         log_format: `text` or `json`.
 
     Raises:
@@ -142,6 +143,7 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
     Raises:
         OSError: the address is taken or is not this machine's.
         ValueError: `listen` is no address and port.
+        CannotStart: a cluster is set that this installation cannot use.
         CellUnavailable: several organisations would share a machine that cannot bound a cell's memory as a whole.
     """
     import waitress  # type: ignore[import-untyped]  # ships no types
@@ -150,6 +152,7 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
     host, _, port = settings.listen.rpartition(":")
     if not host or not port.isdigit():
         raise ValueError(f"listen must be an address and a port, as in 127.0.0.1:8080, not {settings.listen!r}")
+    refuse_unfit(settings)
     if settings.worker_beside:
         # Looked at here too, so that pages do not open beside a worker that refuses to start.
         from sandbox.isolation.choose import refuse_weak_limits

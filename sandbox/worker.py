@@ -15,14 +15,15 @@ from types import FrameType
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from sandbox import engine
+from sandbox import cluster, engine
 from sandbox.drafting.jobs import Jobs
 from sandbox.isolation.choose import refuse_weak_limits
 from sandbox.notices import making, sending
-from sandbox.records import audit, drafts, evidence_store, mlflow_log, queue, uploads
+from sandbox.records import audit, audit_heads, drafts, evidence_store, mlflow_log, queue, uploads
 from sandbox.records.database import Database, migrate
 from sandbox.records.queue import Claim
 from sandbox.records.tables import State, Submission, new_id, now
+from sandbox.review import desk
 from sandbox.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def work(
 
     Args:
         settings: of this service.
-        entry: see `sandbox.engine.run`.
+        entry: see `sandbox.engine.run`; a cluster's nodes run the assessment.
         stop: set it to stop; signals set it too, where this is the main thread.
         until_empty: stop as soon as nothing waits, and log what is in the outbox.
         parent: process id of a supervisor; the worker stops when that is no longer its parent.
@@ -69,9 +70,15 @@ def work(
         _stop_on_signals(stop)
     if parent is not None:
         threading.Thread(target=_stop_with, args=(parent, stop), name="parent watch", daemon=True).start()
+    cluster.refuse_unfit(settings)
     refuse_weak_limits(settings)
     migrate(settings)
     database = Database(settings)
+    runs: _Here | cluster.Cluster
+    if settings.scheduler:
+        runs = cluster.Cluster(settings, database, lease_seconds=lease_seconds)
+    else:
+        runs = _Here(settings, database, entry, lease_seconds)
     logger = _Logger(settings, stop)
     jobs = Jobs(settings, stop)
     notifier = _Notifier(settings, stop)
@@ -84,10 +91,11 @@ def work(
             jobs.start()
             notifier.start()
         while not stop.is_set():
-            claimed = None
+            ended = False
             try:
                 if time.monotonic() - tidied > TIDY_SECONDS or not tidied:
                     tidy(settings, database)
+                    audit_heads.send(database, settings)
                     tidied = time.monotonic()
                 if any(queue.requeue_expired(database, actor=engine.actor())):
                     abandoned = True
@@ -95,33 +103,69 @@ def work(
                     engine.remove_abandoned(settings, database)
                     engine.empty_quarantine(settings)
                     swept, abandoned = time.monotonic(), False
-                claimed = queue.claim(database, worker=engine.actor(), lease_seconds=lease_seconds)
-                if claimed is not None:
-                    engine.run(
-                        claimed.submission_id,
-                        settings,
-                        token=claimed.token,
-                        entry=entry,
-                        stop=stop,
-                        lease_seconds=lease_seconds,
-                    )
+                ended = runs.turn(stop)
+                if ended:
                     logger.wake()
             except Exception:  # noqa: BLE001  # logged, and recorded as a fault of ours
                 # One submission, or a database that is away for a moment, must not end the worker.
-                _record_fault(database, claimed)
+                _record_fault(database, runs.claimed)
                 stop.wait(IDLE_SECONDS)
-            if claimed is None:
-                if until_empty:
+            if not ended:
+                if until_empty and runs.idle:
                     break
                 stop.wait(IDLE_SECONDS)
     finally:
         stop.set()
+        runs.close()
         logger.finish()
         jobs.finish()
         notifier.finish()
         if until_empty:
             mlflow_log.drain(mlflow_log.DatabaseOutbox(database, settings), settings)
         database.close()
+
+
+class _Here:
+    """Runs what it claims on this machine, one after the other.
+
+    Args:
+        settings, entry, lease_seconds: see `work`.
+        database: the opened records.
+    """
+
+    def __init__(self, settings: Settings, database: Database, entry: str, lease_seconds: float) -> None:
+        self._settings, self._database, self._entry, self._lease_seconds = settings, database, entry, lease_seconds
+        self.claimed: Claim | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is claimed: a turn that broke off leaves what it was at."""
+        return self.claimed is None
+
+    def turn(self, stop: threading.Event) -> bool:
+        """Run the submission whose turn it is to its end; say whether there was one."""
+        self.claimed = None
+        self.claimed = queue.claim(
+            self._database,
+            worker=engine.actor(),
+            lease_seconds=self._lease_seconds,
+            running_at_once=self._settings.budget_running,
+        )
+        if self.claimed is None:
+            return False
+        engine.run(
+            self.claimed.submission_id,
+            self._settings,
+            token=self.claimed.token,
+            entry=self._entry,
+            stop=stop,
+            lease_seconds=self._lease_seconds,
+        )
+        self.claimed = None
+        return True
+
+    def close(self) -> None:
+        """Nothing is left: each turn ends what it began."""
 
 
 def _record_fault(database: Database, claimed: Claim | None) -> None:
@@ -164,23 +208,22 @@ def tidy(settings: Settings, database: Database, today: dt.date | None = None) -
             audit.record(session, actor=engine.actor(), action="evidence.expired", subject=digest)
     drafts.tidy(database, settings, actor=engine.actor())
     today_begins = dt.datetime.combine(day, dt.time(), dt.UTC)
-    for upload in uploads.uploads(settings).glob("*.sealed"):
-        try:
-            kept_since = dt.datetime.fromtimestamp(upload.stat().st_mtime, dt.UTC)
-        except FileNotFoundError:
-            continue
+    for upload in uploads.kept(settings):
         with database.reading() as session:
             found = session.get(Submission, upload.stem)
         # A web process that is killed between keeping an upload and recording it leaves one that nobody will ask for.
-        lost = found is None and kept_since < now() - dt.timedelta(seconds=UNRECORDED_SECONDS)
+        lost = found is None and upload.changed < now() - dt.timedelta(seconds=UNRECORDED_SECONDS)
         days = settings.retention_days
         if found is not None and found.retention_days is not None:
             days = min(days, found.retention_days)
         before = today_begins - dt.timedelta(days=days)
-        if lost or (kept_since < before and (found is None or State(found.state).is_over)):
+        is_over = found is None or State(found.state).is_over
+        closed = found is not None and found.until_review and desk.standing(database, found).is_signed
+        if lost or (is_over and (upload.changed < before or closed)):
             uploads.remove_upload(settings, upload.stem)
             with database.writing() as session:
-                audit.record(session, actor=engine.actor(), action="upload.expired", subject=upload.stem)
+                why = {"because": "the review is signed" if closed else "its days are over"}
+                audit.record(session, actor=engine.actor(), action="upload.expired", subject=upload.stem, facts=why)
     engine.empty_quarantine(settings)
 
 

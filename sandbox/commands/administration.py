@@ -101,11 +101,17 @@ def set_password(login: str, password_stdin: bool) -> None:
 @admin.command("set-budget")
 @click.argument("organisation")
 @click.option("--cells", type=click.IntRange(0), help="Submissions waiting or running at once; 0 for no limit.")
+@click.option("--running", type=click.IntRange(0), help="Submissions running at once; the others wait.")
 @click.option("--cpu-seconds", type=click.IntRange(0), help="Processor time of cells in a calendar month.")
 @click.option("--builds", type=click.IntRange(0), help="Models with packages of their own in a calendar month.")
 @click.option("--bytes", "stored", type=click.IntRange(0), help="Bytes of uploads stored.")
 def set_budget(
-    organisation: str, cells: int | None, cpu_seconds: int | None, builds: int | None, stored: int | None
+    organisation: str,
+    cells: int | None,
+    running: int | None,
+    cpu_seconds: int | None,
+    builds: int | None,
+    stored: int | None,
 ) -> None:
     """Set what ORGANISATION may use; what is not given goes back to what everybody has."""
     from sandbox.records.database import Database, migrate
@@ -119,7 +125,7 @@ def set_budget(
         found = people.organisation_of(database, organisation)
         if found is None:
             raise click.UsageError(f"there is no organisation {organisation}")
-        given = {"cells": cells, "cpu_seconds": cpu_seconds, "builds": builds, "bytes": stored}
+        given = {"cells": cells, "running": running, "cpu_seconds": cpu_seconds, "builds": builds, "bytes": stored}
         budgets.set_budget(database, found, actor="operator", **given)
         for part in budgets.of(database, settings, found):
             say(f"{part.name:<12} {part.used} used of {part.most or 'no limit'}")
@@ -134,9 +140,10 @@ def audit_log() -> None:
 
 @audit_log.command("verify")
 @click.option("--head", default=None, help="Number and digest kept elsewhere, as in 12:9f86...; must still be there.")
-def audit_verify(head: str | None) -> None:
-    """Check every line of the audit log against the one before it, and print its head."""
-    from sandbox.records import audit
+@click.option("--roots", type=click.Path(path_type=Path, exists=True), help="Certificates of time-stamping services.")
+def audit_verify(head: str | None, roots: Path | None) -> None:
+    """Check each line of the audit log against the one before it, and each head that was sent; print its head."""
+    from sandbox.records import audit, audit_heads
     from sandbox.records.database import Database
     from sandbox.settings import Settings
 
@@ -149,7 +156,8 @@ def audit_verify(head: str | None) -> None:
     database = Database(Settings.from_environment())
     try:
         with database.reading() as session:
-            faults = audit.verify(session, expected_head=expected)
+            faults = (*audit.verify(session, expected_head=expected), *audit_heads.verify(session, roots=roots))
+            sent = audit_heads.count(session)
             number_now, digest_now = audit.head(session)
     finally:
         database.close()
@@ -158,6 +166,7 @@ def audit_verify(head: str | None) -> None:
     if faults:
         sys.exit(OURS)
     say(f"{number_now} lines, each as it was written. Head: {number_now}:{digest_now}")
+    say(f"{sent} heads were sent elsewhere; the log holds each of them.")
     say("That the newest lines were cut off shows only to whoever kept a head elsewhere.")
 
 

@@ -10,16 +10,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Update, func, select, update
+from sqlalchemy import CursorResult, Select, Update, func, or_, select, text, tuple_, update
 
 from sandbox.errors import Problem
 from sandbox.records import audit
 from sandbox.records.database import Database, Session
-from sandbox.records.tables import OutboxEntry, Spent, State, Submission, now
+from sandbox.records.tables import Organisation, OutboxEntry, Spent, State, Submission, now
 
 LEASE_SECONDS = 30.0
+LONGEST_LEASE = dt.timedelta(minutes=5)
 ATTEMPTS = 3
 RETRIES_OF_A_CLAIM = 20
+
+REVIEW = 1
+"""Priority of what a reviewer runs again: somebody who judges waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +41,15 @@ class Origin:
 
     Args:
         retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.
+        until_review: the upload is erased as soon as its review is signed, if that is sooner.
+        holdout_of: the submission that is assessed again with this upload, which a reviewer added.
     """
 
     draft: str | None = None
     previous: str | None = None
     retention_days: int | None = None
+    until_review: bool = False
+    holdout_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +124,9 @@ def add(
                 draft=origin.draft,
                 previous=origin.previous,
                 retention_days=origin.retention_days,
+                until_review=origin.until_review,
+                holdout_of=origin.holdout_of,
+                priority=0 if origin.holdout_of is None else REVIEW,
             )
         )
         session.flush()
@@ -134,26 +145,29 @@ def _changed(session: Session, statement: Update) -> bool:
     return outcome.rowcount == 1
 
 
-def claim(database: Database, *, worker: str, lease_seconds: float = LEASE_SECONDS) -> Claim | None:
-    """Claim the submission that waits longest; no two workers get the same one.
+def claim(
+    database: Database, *, worker: str, lease_seconds: float = LEASE_SECONDS, running_at_once: int = 0
+) -> Claim | None:
+    """Claim the submission whose turn it is; no two workers get the same one.
+
+    What a reviewer runs again comes first. Then the organisation with the fewest running has its turn; among equals the
+    one that was served longest ago, and of its submissions the one that waits longest. So whoever hands in a thousand
+    waits for itself, with one worker as with many.
 
     Args:
         worker: name of the claiming worker.
         lease_seconds: how long the claim counts without a sign of life.
+        running_at_once: how many may run at once of an organisation without a figure of its own; 0 for no limit.
 
     Returns:
-        None when nothing waits.
+        None when nothing waits, or only of organisations that have as many running as they may.
     """
     for _ in range(RETRIES_OF_A_CLAIM):
         with database.writing() as session:
-            row = session.execute(
-                select(Submission.id, Submission.token, Submission.attempt)
-                .where(Submission.state == State.QUEUED)
-                .order_by(Submission.received, Submission.id)
-                .limit(1)
-                # A database with row locks gives each claimer another row; SQLite's writers take turns anyway.
-                .with_for_update(skip_locked=True)
-            ).first()
+            if session.get_bind().dialect.name == "postgresql":
+                # Claims take turns, as SQLite's writers do anyway: two at once would both count the same as running.
+                session.execute(text("SELECT pg_advisory_xact_lock(4144)"))
+            row = session.execute(_next(running_at_once)).first()
             if row is None:
                 return None
             got = _changed(
@@ -173,6 +187,13 @@ def claim(database: Database, *, worker: str, lease_seconds: float = LEASE_SECON
                 ),
             )
             if got:
+                if row.priority == 0:
+                    session.execute(
+                        update(Organisation)
+                        .where(Organisation.id == row.organisation)
+                        .values(served=now())
+                        .execution_options(synchronize_session=False)
+                    )
                 audit.record(
                     session,
                     actor=worker,
@@ -182,6 +203,61 @@ def claim(database: Database, *, worker: str, lease_seconds: float = LEASE_SECON
                 )
                 return Claim(submission_id=row.id, token=row.token + 1, attempt=row.attempt + 1)
     return None
+
+
+def _next(running_at_once: int) -> Select[str, int, int, str | None, int]:
+    """Ask for the submission whose turn it is."""
+    running = (
+        select(Submission.organisation, func.count().label("many"))
+        .where(Submission.state == State.RUNNING)
+        .group_by(Submission.organisation)
+        .subquery()
+    )
+    many = func.coalesce(running.c.many, 0)
+    most = func.coalesce(Organisation.running_at_once, running_at_once)
+    return (
+        select(Submission.id, Submission.token, Submission.attempt, Submission.organisation, Submission.priority)
+        .outerjoin(Organisation, Organisation.id == Submission.organisation)
+        .outerjoin(running, running.c.organisation == Submission.organisation)
+        .where(Submission.state == State.QUEUED, or_(most == 0, many < most))
+        .order_by(
+            Submission.priority.desc(),
+            many,
+            Organisation.served.asc().nulls_first(),
+            Submission.received,
+            Submission.id,
+        )
+        .limit(1)
+        # A row that somebody else changes at this moment is passed over.
+        .with_for_update(skip_locked=True, of=Submission)
+    )
+
+
+def take_over(
+    database: Database, submission_id: str, token: int, *, worker: str, lease_seconds: float = LEASE_SECONDS
+) -> int | None:
+    """Take a claim over from whoever made it, as where the work is done on another machine.
+
+    The taker gets a token of its own. So of two that were handed the same claim only the first begins, and whoever
+    made the claim can no longer end it.
+
+    Args:
+        submission_id, token: of the claim as it was made.
+        worker: name of who takes it.
+        lease_seconds: how long the taker's sign of life counts.
+
+    Returns:
+        The token that counts from now on; None where the claim does not stand any more.
+    """
+    claimed = Claim(submission_id=submission_id, token=token, attempt=0)
+    with database.writing() as session:
+        until = now() + dt.timedelta(seconds=lease_seconds)
+        taken = _mine(update(Submission), claimed).values(token=token + 1, worker=worker, lease_until=until)
+        if not _changed(session, taken):
+            return None
+        facts = {"token": token + 1}
+        audit.record(session, actor=worker, action="submission.taken_over", subject=submission_id, facts=facts)
+    return token + 1
 
 
 def _mine(statement: Update, claimed: Claim) -> Update:
@@ -348,10 +424,15 @@ def requeue_expired(database: Database, *, actor: str, attempts: int = ATTEMPTS)
         How many were queued again and how many were given up.
     """
     again = given_up = 0
+    at = now()
     with database.writing() as session:
         lost = session.execute(
             select(Submission.id, Submission.token, Submission.attempt, Submission.cancel_requested)
-            .where(Submission.state == State.RUNNING, Submission.lease_until < now())
+            .where(
+                Submission.state == State.RUNNING,
+                # One that lasts longer than any is given was written before the clock was put back.
+                or_(Submission.lease_until < at, Submission.lease_until > at + LONGEST_LEASE),
+            )
             .order_by(Submission.id)
             # Every row is held before the audit log is: whoever writes to one of them at this moment is left alone.
             .with_for_update(skip_locked=True)
@@ -386,16 +467,39 @@ def find(database: Database, submission_id: str) -> Submission | None:
 
 
 def newest(
-    database: Database, *, limit: int = 100, organisations: Collection[str] | None = None
+    database: Database,
+    *,
+    limit: int = 100,
+    organisations: Collection[str] | None = None,
+    state: State | None = None,
+    containing: str = "",
+    after: Submission | None = None,
 ) -> Sequence[Submission]:
     """List the newest submissions first.
 
     Args:
         organisations: only what is theirs, by id; None for all there are.
+        state: only those in this state.
+        containing: only those whose name or system has this text in it, in capitals or not.
+        after: only those that come after this one in the list: the next page.
     """
-    statement = select(Submission).order_by(Submission.received.desc()).limit(limit)
+    statement = (
+        select(Submission)
+        .where(Submission.holdout_of.is_(None))
+        .order_by(Submission.received.desc(), Submission.id.desc())
+        .limit(limit)
+    )
     if organisations is not None:
         statement = statement.where(Submission.organisation.in_(organisations))
+    if state is not None:
+        statement = statement.where(Submission.state == state)
+    if containing:
+        statement = statement.where(
+            Submission.name.icontains(containing, autoescape=True)
+            | Submission.system.icontains(containing, autoescape=True)
+        )
+    if after is not None:
+        statement = statement.where(tuple_(Submission.received, Submission.id) < tuple_(after.received, after.id))
     with database.reading() as session:
         return session.scalars(statement).all()
 
@@ -414,6 +518,7 @@ def versions_of(database: Database, submission: Submission, *, limit: int = 20) 
                 same,
                 Submission.system == submission.system,
                 Submission.state == State.DONE,
+                Submission.holdout_of.is_(None),
                 Submission.id != submission.id,
             )
             .order_by(Submission.received.desc())
@@ -444,6 +549,7 @@ def earlier_on_same_data(
                 Submission.data_digest == data_digest,
                 Submission.state == State.DONE,
                 Submission.ended < before,
+                Submission.holdout_of.is_(None),
                 Submission.id != submission.id,
             )
             .order_by(Submission.ended)
@@ -451,13 +557,19 @@ def earlier_on_same_data(
 
 
 def waiting_before(database: Database, submission: Submission) -> int:
-    """Count the submissions that are taken before this one."""
+    """Count the submissions that are likely to be taken before this one, as far as can be told now.
+
+    Organisations take turns: before the third of one, at most three of each other are taken.
+    """
+    same = Submission.organisation.is_not_distinct_from(submission.organisation)
+    queued = select(func.count()).select_from(Submission).where(Submission.state == State.QUEUED)
     with database.reading() as session:
-        return (
-            session.scalar(
-                select(func.count())
-                .select_from(Submission)
-                .where(Submission.state == State.QUEUED, Submission.received < submission.received)
-            )
-            or 0
+        first = session.scalar(queued.where(Submission.priority > submission.priority)) or 0
+        level = queued.where(Submission.priority == submission.priority)
+        own = session.scalar(level.where(same, Submission.received < submission.received)) or 0
+        earlier = select(Submission.organisation, func.count(), func.min(Submission.received)).where(
+            Submission.state == State.QUEUED, Submission.priority == submission.priority, ~same
         )
+        others = session.execute(earlier.group_by(Submission.organisation)).all()
+    # In the round that is its own, those come before it who have waited longer.
+    return first + own + sum(min(many, own + (since < submission.received)) for _, many, since in others)

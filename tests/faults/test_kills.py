@@ -27,19 +27,22 @@ from sqlalchemy import create_engine, select, text
 from sqlalchemy.engine import make_url
 
 from sandbox import engine
+from sandbox.isolation import place
 from sandbox.records import audit, queue, uploads
+from sandbox.records import database as opened
 from sandbox.records.database import Database, migrate
-from sandbox.records.mlflow_log import KEY_TAG
+from sandbox.records.mlflow_log import KEY_TAG, SYSTEM_TAG
 from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, new_id
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.worker import work
 from tests.conftest import skip_or_fail
-from tests.make import postgres, submissions
+from tests.make import authority, postgres, submissions
+from tests.sandbox.test_cluster import Machines
 
 pytestmark = pytest.mark.network
 LONG = "AIACT_SANDBOX_LONG_FAULTS"
-"""Environment variable: how many submissions the long form runs, with real assessments and MLflow's own server."""
+"""Environment variable: how many submissions the long form runs, every tenth a real assessment of a model in a cell."""
 
 MARK = "AIACT_SANDBOX_FAULT_TEST"
 ENDS = {f"submission.{s.value}" for s in State if s.is_over}
@@ -93,14 +96,14 @@ class Tracking:
 class Installation:
     """A service whose web process is started again when it is gone, as a machine's own supervisor does."""
 
-    def __init__(self, settings: Settings, entry: str) -> None:
+    def __init__(self, settings: Settings, entry: str, lease_seconds: float = 2.0) -> None:
         self.settings = replace(settings, listen=f"127.0.0.1:{free_port()}")
-        self._entry = entry
+        self._entry, self._lease_seconds = entry, lease_seconds
         self.web: SpawnProcess | None = None
 
     def start(self) -> None:
         self.web = multiprocessing.get_context("spawn").Process(
-            target=serve, args=(self.settings,), kwargs={"entry": self._entry, "lease_seconds": 2.0}
+            target=serve, args=(self.settings,), kwargs={"entry": self._entry, "lease_seconds": self._lease_seconds}
         )
         self.web.start()
 
@@ -155,10 +158,30 @@ def database(settings: Settings) -> Iterator[Database]:
     opened.close()
 
 
-def hand_in(settings: Settings, database: Database, folder: Path, number: int) -> str:
-    """Put a submission on the predictions route into the queue, each of another system."""
+COLUMNS = {"sex": "group", "outcome": "label", "town": "ignore"}
+
+
+def model_of_income() -> bytes:
+    """Train a few trees on the one number that these submissions have."""
+    import numpy as np
+    import xgboost
+
+    income = np.linspace(500, 3000, 60)
+    table = xgboost.DMatrix(income.reshape(-1, 1), (income > 900).astype(float), feature_names=["income"])
+    trained = xgboost.train({"objective": "binary:logistic", "max_depth": 2}, table, num_boost_round=3)
+    return bytes(trained.save_raw("json"))
+
+
+def hand_in(settings: Settings, database: Database, folder: Path, number: int, model: bytes = b"") -> str:
+    """Put a submission on the predictions route into the queue, or one with a model; each of another system."""
     system = {**submissions.SYSTEM, "name": f"Loan check {number}"}
-    zipped = submissions.zipped(submissions.predictions(folder / f"s{number}", system=system), folder / f"{number}.zip")
+    where = folder / f"s{number}"
+    written = (
+        submissions.with_model(where, model, system=system, data={"columns": COLUMNS})
+        if model
+        else submissions.predictions(where, system=system)
+    )
+    zipped = submissions.zipped(written, folder / f"{number}.zip")
     receiving = uploads.Receiving(settings, new_id())
     receiving.write(zipped.read_bytes())
     receiving.keep()
@@ -240,7 +263,7 @@ def kill_until_all_ended(
 
 @pytest.mark.timeout(150)
 def test_what_is_killed_at_drawn_moments_loses_and_doubles_nothing(
-    settings: Settings, database: Database, tmp_path: Path, mark: str
+    settings: Settings, database: Database, tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = [hand_in(settings, database, tmp_path, number) for number in range(6)]
     installation = Installation(settings, "tests.make.faults:brief")
@@ -248,13 +271,14 @@ def test_what_is_killed_at_drawn_moments_loses_and_doubles_nothing(
     try:
         until(lambda: any(r.state == State.RUNNING for r in rows_of(database)), 60)
         kills = {"worker": installation.kill_worker, "web": installation.kill_web}
-        done = kill_until_all_ended(kills, database, seed=20261124, most=3, pause=(0.3, 4.0))
+        done = kill_until_all_ended(kills, database, seed=20261124, most=3, pause=(0.3, 2.0))
         until(lambda: all(State(r.state).is_over for r in rows_of(database)), 80)
     finally:
         installation.stop()
     print(f"killed: {dict(done)}; attempts: {sorted(r.attempt for r in rows_of(database))}")
     assert sum(done.values()) >= 2
-    time.sleep(3.1)
+    # Nobody writes any more, so that what is unfinished need not be old to be abandoned.
+    monkeypatch.setattr(opened, "YOUNG_SECONDS", 0.0)
     engine.remove_abandoned(settings, database)
     engine.empty_quarantine(settings)
     check_all_ended_once(settings, database, ids)
@@ -292,21 +316,16 @@ def test_lost_database_connections_lose_and_double_nothing(on_postgres: Settings
     working.start()
     drawn = random.Random(20261126)
     cut = 0
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
     try:
         end = time.monotonic() + 90
         while not all(State(r.state).is_over for r in rows_of(database)):
             assert time.monotonic() < end, "it did not end in time"
             time.sleep(drawn.uniform(0.1, 1.2))
             if cut < 8:
-                with admin.connect() as connection:
-                    name = make_url(settings.database_url).database
-                    ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :name"
-                    cut += int(connection.execute(text(ended), {"name": name}).scalar_one() > 0)
+                cut += int(cut_connections(server, settings) > 0)
     finally:
         stop.set()
         working.join(30)
-        admin.dispose()
     print(f"connections were cut {cut} times; states: {Counter(r.state for r in rows_of(database))}")
     assert cut >= 3
     engine.remove_abandoned(settings, database)
@@ -315,47 +334,120 @@ def test_lost_database_connections_lose_and_double_nothing(on_postgres: Settings
 
 
 @pytest.mark.skipif(LONG not in os.environ, reason="the long form runs by `make faults`")
+@pytest.mark.parametrize("where", ["here", "cluster"])
 @pytest.mark.timeout(3600)
-def test_many_real_assessments_survive_kills_of_worker_web_and_mlflow(
-    settings: Settings, database: Database, tmp_path: Path, mark: str
+def test_many_assessments_survive_kills_of_everything_that_can_die(
+    on_postgres: Settings,
+    server: str,
+    tmp_path: Path,
+    mark: str,
+    where: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     count = int(os.environ[LONG])
     tracking = Tracking(tmp_path / "tracking")
     tracking.start()
-    settings = replace(settings, mlflow_tracking_uri=tracking.url)
-    ids = [hand_in(settings, database, tmp_path, number) for number in range(count)]
-    installation = Installation(settings, "sandbox.assess:assess")
+    settings = replace(on_postgres, mlflow_tracking_uri=tracking.url, isolation="bubblewrap")
+    if where == "cluster":
+        settings = replace(
+            settings,
+            scratch=str(tmp_path / "scratch"),
+            scheduler=f"tls://127.0.0.1:{free_port()}",
+            scheduler_tls=str(authority.write(tmp_path / "tls")),
+        )
+    migrate(settings)
+    database = Database(settings)
+    model = model_of_income()
+    ids = [hand_in(settings, database, tmp_path, n, model if n % 10 == 5 else b"") for n in range(count)]
+    machines = Machines(settings, tmp_path)
+    installation = Installation(settings, "tests.make.faults:mixed", lease_seconds=5.0)
     installation.start()
+    names = ("scheduler", "north", "south") if where == "cluster" else ()
+    for name in names:
+        machines.start(name, "tests.make.faults:mixed")
 
     def kill_tracking() -> bool:
         tracking.kill()
         tracking.start()
         return True
 
+    def kill_machine(name: str) -> bool:
+        machines.kill(name)
+        machines.start(name, "tests.make.faults:mixed")
+        return True
+
+    def mend_machines() -> None:
+        for name in names:
+            if machines.running[name].poll() is not None:
+                machines.start(name, "tests.make.faults:mixed")
+
+    kills: dict[str, Callable[[], Any]] = {
+        "worker": installation.kill_worker,
+        "web": installation.kill_web,
+        "mlflow": kill_tracking,
+        "connections": lambda: cut_connections(server, settings) > 0,
+        **({"scheduler": lambda: kill_machine("scheduler")} if names else {}),
+        **({"node": lambda: kill_machine(drawn.choice(["north", "south"]))} if names else {}),
+    }
+    drawn = random.Random(20261125)
+    done: Counter[str] = Counter()
     try:
         until(lambda: any(r.state == State.RUNNING for r in rows_of(database)), 120)
-        kills = {"worker": installation.kill_worker, "web": installation.kill_web, "mlflow": kill_tracking}
-        done = kill_until_all_ended(kills, database, seed=20261125, most=count // 2, pause=(2.0, 25.0))
-        until(lambda: all(State(r.state).is_over for r in rows_of(database)), 60 + 40 * count)
+        begun = time.monotonic()
+        while not all(State(r.state).is_over for r in rows_of(database)):
+            assert time.monotonic() - begun < 120 + 25 * count, Counter(r.state for r in rows_of(database))
+            time.sleep(drawn.uniform(0.5, 4.0))
+            mend_machines()
+            # Three lost workers end a submission; killed for ever, none would be done.
+            if done.total() < count // 2:
+                name = drawn.choice(sorted(kills))
+                done[name] += bool(kills[name]())
+        took = time.monotonic() - begun
         until(lambda: not waiting_letters(database), 600)
     finally:
         installation.stop()
-    print(f"killed: {dict(done)}; attempts: {sorted(r.attempt for r in rows_of(database))}")
+        machines.stop()
+    rows = rows_of(database)
+    print(
+        f"{where}: {count} submissions in {took:.0f} s; killed {dict(done)}; attempts "
+        f"{dict(Counter(r.attempt for r in rows))}; ends {dict(Counter(r.state for r in rows))}"
+    )
+    check_logged_once(tracking, database)
+    tracking.kill()
+    monkeypatch.setattr(opened, "YOUNG_SECONDS", 0.0)
+    engine.remove_abandoned(settings, database)
+    engine.empty_quarantine(settings)
+    check_all_ended_once(settings, database, ids, also=("run.broken", ""))
+    assert list((settings.local / "quarantine").glob("*")) == []
+    assert list(settings.state.rglob("*.partial")) == []
+    assert engine.sweep(settings) == 0
+    assert place.leases(settings) == []
+    until(lambda: of_this_test(mark) == [], 20)
+    database.close()
+
+
+def check_logged_once(tracking: Tracking, database: Database) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri=tracking.url)
     experiments = [e.experiment_id for e in client.search_experiments()]
-    runs = [r.data.tags[KEY_TAG] for r in client.search_runs(experiments, max_results=5000)]
+    tags = [r.data.tags for r in client.search_runs(experiments, max_results=5000)]
     with database.reading() as session:
-        assert sorted(runs) == sorted(session.scalars(select(OutboxEntry.key)))
-    tracking.kill()
-    time.sleep(3.1)
-    engine.remove_abandoned(settings, database)
-    engine.empty_quarantine(settings)
-    check_all_ended_once(settings, database, ids)
-    assert list((settings.state / "quarantine").glob("*")) == []
-    assert engine.sweep(settings) == 0
-    until(lambda: of_this_test(mark) == [], 20)
+        assert sorted(t[KEY_TAG] for t in tags if KEY_TAG in t) == sorted(session.scalars(select(OutboxEntry.key)))
+        systems = session.scalars(select(Submission.system).where(Submission.state == State.DONE)).all()
+    assert sorted(t[SYSTEM_TAG] for t in tags if KEY_TAG not in t) == sorted(set(systems))
+
+
+def cut_connections(server: str, settings: Settings) -> int:
+    """End every connection to the database, but for this one to another."""
+    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :name"
+    try:
+        with admin.connect() as connection:
+            name = make_url(settings.database_url).database
+            return int(connection.execute(text(ended), {"name": name}).scalar_one())
+    finally:
+        admin.dispose()
 
 
 def waiting_letters(database: Database) -> bool:
