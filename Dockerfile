@@ -2,7 +2,7 @@
 #   docker build --target cell --tag aiact-sandbox-cell .
 # The base is an argument: any Debian with Python 3.11 or later. Where builds have no network of their own:
 # docker build --network host.
-ARG BASE_IMAGE=python:3.11-slim-bookworm
+ARG BASE_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${BASE_IMAGE} AS base
 # OpenMP's runtime, for LightGBM; and one place for Python, wherever the base keeps it.
@@ -47,6 +47,14 @@ ENV AIACT_SANDBOX_LISTEN=0.0.0.0:8080 AIACT_SANDBOX_WORKER_BESIDE=0 AIACT_SANDBO
 EXPOSE 8080
 CMD ["aiact-sandbox", "serve"]
 
-# Give it the engine's socket, and the state under the same path as on the engine's machine.
+# Its engine is reached through `aiact-sandbox engine-proxy`; the state lies under the same path as on that machine.
 FROM service AS worker
 CMD ["aiact-sandbox", "worker"]
+
+# Knows neither state nor engine, and is an ordinary user.
+FROM service AS mlflow
+RUN install -d -o 10001 -g 10001 /mlflow
+USER 10001:10001
+EXPOSE 5000
+CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", \
+     "--backend-store-uri", "sqlite:////mlflow/mlflow.db", "--artifacts-destination", "/mlflow/artifacts"]

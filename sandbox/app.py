@@ -5,6 +5,7 @@ The web process writes rows and reads dossiers. It opens no upload and knows no 
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 from dataclasses import asdict, dataclass
@@ -12,9 +13,11 @@ from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, make_response, render_template, request
+from sqlalchemy.exc import DataError
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
+from sandbox import tracing
 from sandbox.errors import Broken, CellUnavailable, NotAllowed, OverBudget, Problem, Refused, SandboxError
 from sandbox.records.database import Database
 from sandbox.records.tables import new_id
@@ -59,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["aiact_sandbox"] = Service(settings=settings, database=database, streams=Streams(database))
     app.extensions["aiact_sandbox_provider"] = Provider(settings)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    tracing.trace_in(app, settings)
     security.secure(app, settings)
     receiving.receive_in(app)
     identity.guard_in(app)
@@ -78,6 +82,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_error_handler(SandboxError, _on_sandbox_error)
     app.register_error_handler(HTTPException, _on_http_error)
     app.register_error_handler(TooLarge, lambda _error: _answer(413, "too_large"))
+    app.register_error_handler(OSError, _on_os_error)
+    app.register_error_handler(DataError, _on_data_error)
     app.register_error_handler(500, _on_fault)
     return app
 
@@ -142,6 +148,16 @@ def _on_http_error(error: HTTPException) -> BaseResponse:
     if status == 405 and getattr(error, "valid_methods", None):
         answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]  # of 405 alone
     return answer
+
+
+def _on_os_error(error: OSError) -> BaseResponse:
+    return _answer(507, "disk_full") if error.errno == errno.ENOSPC else _on_fault(error)
+
+
+def _on_data_error(error: DataError) -> BaseResponse:
+    """Answer what a database takes for no text, as PostgreSQL does a null character: nothing here has such a name."""
+    log.warning("a value at %s was not taken by the database: %s", request.endpoint, type(error.orig).__name__)
+    return _answer(404, "not_found") if "\0" in request.path else _answer(400, "bad_request")
 
 
 def _on_fault(error: BaseException) -> BaseResponse:

@@ -120,7 +120,7 @@ def assess(
         with bundle:
             with watch.stage("read"):
                 table = read_table(bundle)
-                recorded = limits_recorded(bundle.declaration, bundle.folder)
+                recorded = limits_recorded(bundle.declaration, bundle.folder, started=started)
             with respondent(bundle, table, wall, limits, settings=settings, organisation=organisation) as answering:
                 plans = plan_all(probes_for(bundle.declaration), table, bundle.declaration, seed) if table else {}
                 asked = answering.answer(plans, key=order_key(seed), watch=watch)

@@ -46,6 +46,7 @@ for command in (
     afar.fetch,
     service.serve,
     service.worker,
+    service.engine_proxy,
     administration.admin,
     writing.new,
 ):

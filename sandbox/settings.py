@@ -26,6 +26,9 @@ class Settings:
         isolation: `auto`, `docker`, `bubblewrap` or `podman` (for an ordinary user).
         policy: name of the default policy, a file in `checks/policies`.
         database_url: SQLAlchemy URL; empty for SQLite in `state`.
+        files: where uploads, evidence and dossiers are kept: `s3://bucket/prefix`, by the usual variables of AWS
+            (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, ...); empty for `state`. Keys and drafts stay in `state`.
+        residency: where all this is kept and processed, as in `Groningen, NL`; printed on each card.
         mlflow_tracking_uri: where runs are logged; empty for SQLite in `state`. `MLFLOW_TRACKING_URI` is read too.
         podman_socket: URL of rootless podman's Docker-compatible socket; empty for the user's own, under
             `XDG_RUNTIME_DIR`.
@@ -43,12 +46,23 @@ class Settings:
             packages.
         retention_days: how long sealed evidence and uploads are kept.
         upload_bytes: largest upload.
-        master_key_file: file of the key that wraps the keys of uploads and evidence; may be empty.
-        signing: the key that each dossier is signed with: a PEM file, `pkcs11:...` in a token, or `unix:` and the socket
-            of a signing process; empty for dossiers that are not signed.
+        master_key_file: file of the key that wraps the keys of uploads and evidence, or `pkcs11:...` for an AES key in
+            a token; empty for none, or for the one in `AIACT_SANDBOX_MASTER_KEY`.
+        audit_mail: addresses of customers, with commas between, that the head of the audit log is mailed to each day.
+        signing: the key that each dossier is signed with: a PEM file, `pkcs11:...` in a token, or `unix:` and the
+            socket of a signing process; empty for dossiers that are not signed.
         timestamp_authority: address that stamps signatures with the time (RFC 3161); empty for none.
+        scratch: folder of this machine alone, for what is unpacked and for cells; empty for `state`. Set it wherever
+            machines share `state`.
+        scheduler: where assessments run on a cluster: the `tls://` address of a Dask scheduler, or `slurm` to start
+            jobs there; empty for this machine.
+        scheduler_tls: folder with `ca.pem`, `certificate.pem` and `key.pem`, by which scheduler, workers and service
+            know each other; an authority of its own, that signs nothing else.
+        scheduler_at_once: assessments on the cluster at once, and the most Slurm jobs.
         worker_beside: 1 where the web service starts a worker beside itself, 0 where workers run elsewhere.
         log_format: `text`, or `json` for one JSON object per line.
+        traces: address of an OpenTelemetry collector (OTLP over HTTP, as in `http://collector:4318/v1/traces`) that is
+            told how long requests and stages take, and nothing about anybody; empty for none.
         unpacked_bytes: largest size of an unpacked submission.
         listen: address and port of the web service.
         accounts: `off` for one person on this machine, who needs no sign-in and whom nobody else can reach; `local` for
@@ -64,6 +78,8 @@ class Settings:
         registration: 1 where people may register an organisation themselves.
         budget_cells: submissions that an organisation without a figure of its own may have waiting or running at once;
             0 for no limit, here and below.
+        budget_running: submissions that an organisation without a figure of its own may have running at once; the
+            others wait.
         budget_cpu_seconds: processor time of its cells in a calendar month (UTC).
         budget_builds: its models with packages of their own in a calendar month.
         budget_bytes: bytes of uploads it may have stored.
@@ -78,12 +94,16 @@ class Settings:
     isolation: str = "auto"
     policy: str = "default"
     database_url: str = ""
+    files: str = ""
+    residency: str = ""
     mlflow_tracking_uri: str = ""
     podman_socket: str = ""
     mlflow_credential_file: str = ""
     docker_runtime: str = ""
     cell_image: str = "aiact-sandbox-cell"
-    cell_base_image: str = "python:3.11-slim-bookworm"
+    cell_base_image: str = (
+        "python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b"
+    )
     docker_build_network: str = ""
     package_index: str = ""
     package_files: str = ""
@@ -94,10 +114,16 @@ class Settings:
     upload_bytes: int = 512 * 1024**2
     unpacked_bytes: int = 2 * 1024**3
     master_key_file: str = ""
+    audit_mail: str = ""
     signing: str = ""
     timestamp_authority: str = ""
+    scratch: str = ""
+    scheduler: str = ""
+    scheduler_tls: str = ""
+    scheduler_at_once: int = 8
     worker_beside: int = 1
     log_format: str = "text"
+    traces: str = ""
     listen: str = "127.0.0.1:8080"
     accounts: str = "off"
     address: str = ""
@@ -108,6 +134,7 @@ class Settings:
     oidc_private: int = 0
     registration: int = 0
     budget_cells: int = 0
+    budget_running: int = 0
     budget_cpu_seconds: int = 0
     budget_builds: int = 0
     budget_bytes: int = 0
@@ -159,6 +186,11 @@ class Settings:
     def database(self) -> str:
         """The SQLAlchemy URL in use."""
         return self.database_url or f"sqlite:///{self.state / 'sandbox.db'}"
+
+    @property
+    def local(self) -> Path:
+        """The folder of this machine alone."""
+        return Path(self.scratch) if self.scratch else self.state
 
     @property
     def public_address(self) -> str:

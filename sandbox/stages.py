@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from sandbox.tracing import span
+
 NAMES = ("prove", "accept", "read", "load", "ask", "seal", "judge", "classify", "write", "log")
 """All stages in their order; a stage that a submission does not need is left out."""
 
@@ -65,6 +67,7 @@ class Watch:
         begun = time.monotonic()
         step(0, 0)
         try:
-            yield step
+            with span(f"stage {name}"):
+                yield step
         finally:
             self.seconds[name] = round(self.seconds.get(name, 0.0) + time.monotonic() - begun, 4)

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from sandbox.settings import Settings
 
+if TYPE_CHECKING:
+    from tests.make import postgres
+
 ROOT = Path(__file__).resolve().parents[1]
+ON_POSTGRESQL = os.environ.get("AIACT_SANDBOX_TEST_DATABASE") == "postgresql"
 ON_CI = os.environ.get("CI", "").lower() == "true"
 REAL_DATA = Path(os.environ.get("AIACT_SANDBOX_REAL_DATA", ROOT.parent / "shared" / "data"))
 
@@ -50,6 +56,74 @@ def bwrap() -> str:
         skip_or_fail("bubblewrap is not installed")
     assert found is not None
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The maintenance URL of a PostgreSQL server of this session."""
+    from tests.make import postgres
+
+    try:
+        with postgres.server() as url:
+            yield url
+    except FileNotFoundError as absent:
+        skip_or_fail(str(absent))
+
+
+@pytest.fixture(scope="session")
+def everywhere(postgres_server: str) -> Iterator[postgres.Everywhere]:
+    """Give every state folder without a database one on PostgreSQL."""
+    from tests.make import postgres
+
+    with postgres.Everywhere(postgres_server).installed() as installed:
+        yield installed
+
+
+@pytest.fixture(autouse=True)
+def _on_the_database_asked_for(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Run the test on PostgreSQL, where that was asked for."""
+    if not ON_POSTGRESQL:
+        yield
+        return
+    installed: postgres.Everywhere = request.getfixturevalue("everywhere")
+    folder: Path = request.getfixturevalue("tmp_path")
+    yield
+    installed.drop_below(folder)
+
+
+def opens_a_database(item: pytest.Item) -> bool:
+    """Tell whether a test may open a database, and not on each kind of its own accord."""
+    known = vars(getattr(item, "module", None) or object)
+    names = {"Database", "migrate", "create_app"} & set(known)
+    fixtures = {"database", "app", "client"} & set(getattr(item, "fixturenames", ()))
+    return bool(names or fixtures) and "kind" not in getattr(getattr(item, "callspec", None), "params", {})
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, run what opens a database and does not run on both kinds anyway."""
+    if ON_POSTGRESQL:
+        kept = [item for item in items if opens_a_database(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[dict[str, str]]:
+    """The variables that lead to an S3 server of this session; they are set."""
+    from tests.make import s3
+
+    with s3.reachable() as variables:
+        yield variables
+
+
+@pytest.fixture(scope="session")
+def a_token(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A reference to a key that is not there, in a token that is; its label is `OBJECT`."""
+    from tests.make import tokens
+
+    if not tokens.MODULE.exists():
+        skip_or_fail("softhsm2 is not installed")
+    return tokens.make(tmp_path_factory.mktemp("token"))
 
 
 @pytest.fixture

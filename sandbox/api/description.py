@@ -1,4 +1,4 @@
-"""Describe the API as an OpenAPI 3.1 document, made from the models that it sends."""
+"""Describe the API as an OpenAPI 3.1 document, made from the models that it takes and sends."""
 
 from __future__ import annotations
 
@@ -10,10 +10,32 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from sandbox.api.shapes import ProblemDocument, SubmissionList, SubmissionShown
+from sandbox.api.shapes import (
+    FileList,
+    ProblemDocument,
+    ReviewShown,
+    SubmissionList,
+    SubmissionQuery,
+    SubmissionShown,
+    SubmitQuery,
+)
 
 PROBLEM: Final = "application/problem+json"
 SCHEMAS: Final = "#/components/schemas/"
+ID: Final = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+NAME: Final = {
+    "type": "string",
+    "pattern": r"^[!-~]+$",
+    "description": "as in the list of files, with slashes as %2F",
+}
+EVENT: Final = {"type": "string", "contentMediaType": "application/json"}
+MEDIA: Final[dict[str, dict[str, Any]]] = {
+    "application/zip": {"type": "string", "format": "binary"},
+    "application/json": {"type": "object"},
+    "text/event-stream": {"type": "object", "properties": {"data": EVENT}},
+    "*/*": {},
+}
+"""What an answer of each media type is, where no model says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +44,9 @@ class Operation:
 
     Args:
         name: its endpoint without the blueprint; the `operationId`.
-        answers: the model of its answer by status; None for a zip.
+        answers: by status the model of its answer, or the media type of one that is no JSON; "" for an empty one.
         errors: statuses it may answer with a problem document.
-        query: its parameters in the query with what each is for.
+        query: model of its parameters in the query.
         takes_zip: whether its body is a zip.
         is_open: whether it needs no token.
     """
@@ -33,34 +55,33 @@ class Operation:
     method: str
     path: str
     summary: str
-    answers: dict[int, type[BaseModel] | None]
+    answers: dict[int, type[BaseModel] | str]
     errors: tuple[int, ...]
-    query: tuple[tuple[str, str], ...] = ()
+    query: type[BaseModel] | None = None
     takes_zip: bool = False
     is_open: bool = False
 
 
-ONE: Final = "/api/v1/submissions/{submission_id}"
+ALL: Final = "/api/v1/submissions"
+ONE: Final = f"{ALL}/{{submission_id}}"
 OPERATIONS: Final = (
     Operation(
         name="submissions",
         method="get",
-        path="/api/v1/submissions",
-        summary="List the newest submissions that one may read",
+        path=ALL,
+        summary="List the submissions that one may read, the newest first, in pages",
         answers={200: SubmissionList},
-        errors=(401, 403),
+        errors=(401, 403, 404, 422),
+        query=SubmissionQuery,
     ),
     Operation(
         name="submit",
         method="post",
-        path="/api/v1/submissions",
+        path=ALL,
         summary="Hand in a submission",
         answers={201: SubmissionShown},
         errors=(401, 403, 404, 413, 415, 422, 429),
-        query=(
-            ("name", "the file name it is shown under"),
-            ("organisation", "id of the organisation it is for; needed only where there are several"),
-        ),
+        query=SubmitQuery,
         takes_zip=True,
     ),
     Operation(
@@ -69,6 +90,15 @@ OPERATIONS: Final = (
         path=ONE,
         summary="Ask how far a submission is and what became of it",
         answers={200: SubmissionShown},
+        errors=(401, 404),
+    ),
+    Operation(
+        name="events",
+        method="get",
+        path=f"{ONE}/events",
+        summary="Follow a submission as server-sent events, each a JSON object with state, stage, percent and over; "
+        "204 when no stream is free: ask again, or ask for the submission itself",
+        answers={200: "text/event-stream", 204: ""},
         errors=(401, 404),
     ),
     Operation(
@@ -84,7 +114,31 @@ OPERATIONS: Final = (
         method="get",
         path=f"{ONE}/dossier",
         summary="Fetch the dossier as a zip",
-        answers={200: None},
+        answers={200: "application/zip"},
+        errors=(401, 404),
+    ),
+    Operation(
+        name="files",
+        method="get",
+        path=f"{ONE}/files",
+        summary="List the files of the dossier, exports among them",
+        answers={200: FileList},
+        errors=(401, 404),
+    ),
+    Operation(
+        name="file",
+        method="get",
+        path=f"{ONE}/files/{{name}}",
+        summary="Fetch one file of the dossier",
+        answers={200: "*/*"},
+        errors=(401, 404),
+    ),
+    Operation(
+        name="review",
+        method="get",
+        path=f"{ONE}/review",
+        summary="Ask where the review of a dossier stands",
+        answers={200: ReviewShown},
         errors=(401, 404),
     ),
     Operation(
@@ -92,7 +146,7 @@ OPERATIONS: Final = (
         method="get",
         path="/api/v1/openapi.json",
         summary="This description",
-        answers={},
+        answers={200: "application/json"},
         errors=(),
         is_open=True,
     ),
@@ -100,13 +154,23 @@ OPERATIONS: Final = (
 
 
 @cache
-def document() -> dict[str, Any]:
-    """Give the description; its schemas are JSON Schema of the draft that OpenAPI 3.1 uses."""
-    models: list[type[BaseModel]] = [SubmissionShown, SubmissionList, ProblemDocument]
+def document(*, has_accounts: bool = True) -> dict[str, Any]:
+    """Give the description; its schemas are JSON Schema of the draft that OpenAPI 3.1 uses.
+
+    Args:
+        has_accounts: whether the service asks for a token.
+    """
+    models = sorted(
+        {m for o in OPERATIONS for m in o.answers.values() if not isinstance(m, str)} | {ProblemDocument},
+        key=lambda model: model.__name__,
+    )
     _, schemas = models_json_schema([(model, "serialization") for model in models], ref_template=SCHEMAS + "{model}")
     paths: dict[str, dict[str, Any]] = {}
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+        described = paths.setdefault(operation.path, {})[operation.method] = _described(operation)
+        if has_accounts:
+            described["security"] = [] if operation.is_open else [{"token": []}]
+    token = {"type": "http", "scheme": "bearer", "description": "Made on the page of one's account."}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -121,53 +185,57 @@ def document() -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": schemas["$defs"],
-            "securitySchemes": {
-                "token": {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "description": "Made on the page of one's account. A service without accounts asks for none.",
-                }
-            },
+            **({"securitySchemes": {"token": token}} if has_accounts else {}),
         },
     }
 
 
 def _described(operation: Operation) -> dict[str, Any]:
-    answers: dict[str, Any] = {}
-    for status, model in operation.answers.items():
-        content: dict[str, Any] = {"application/zip": {"schema": {"type": "string", "format": "binary"}}}
-        if model is not None:
-            content = {"application/json": {"schema": {"$ref": SCHEMAS + model.__name__}}}
-        answers[str(status)] = {"description": operation.summary, "content": content}
-    if not answers:
-        answers["200"] = {
-            "description": operation.summary,
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        }
+    answers: dict[str, Any] = {
+        str(status): {"description": operation.summary, **_content(given)}
+        for status, given in operation.answers.items()
+    }
     for status in (*operation.errors, 500):
         answers[str(status)] = {
             "description": "A problem",
             "content": {PROBLEM: {"schema": {"$ref": SCHEMAS + ProblemDocument.__name__}}},
         }
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": schema}
+        for name, schema in (("submission_id", ID), ("name", NAME))
+        if f"{{{name}}}" in operation.path
+    ]
     described: dict[str, Any] = {
         "operationId": operation.name,
         "summary": operation.summary,
         "responses": answers,
-        "security": [] if operation.is_open else [{"token": []}, {}],
+        "parameters": parameters + _in_query(operation.query),
     }
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "query", "required": False, "description": text, "schema": {"type": "string"}}
-        for name, text in operation.query
-    ]
-    if "{submission_id}" in operation.path:
-        parameters.append(
-            {"name": "submission_id", "in": "path", "required": True, "schema": {"type": "string", "maxLength": 32}}
-        )
-    if parameters:
-        described["parameters"] = parameters
     if operation.takes_zip:
         described["requestBody"] = {
             "required": True,
-            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
         }
     return described
+
+
+def _content(given: type[BaseModel] | str) -> dict[str, Any]:
+    if isinstance(given, str):
+        return {"content": {given: {"schema": MEDIA[given]}}} if given else {}
+    return {"content": {"application/json": {"schema": {"$ref": SCHEMAS + given.__name__}}}}
+
+
+def _in_query(model: type[BaseModel] | None) -> list[dict[str, Any]]:
+    """Turn the fields of a model into parameters; one that may be None is one that may be left out."""
+    if model is None:
+        return []
+    schema = model.model_json_schema()
+    made = []
+    for name, field in schema["properties"].items():
+        kind = next(k for k in field.get("anyOf", [field]) if k.get("type") != "null")
+        kind = schema["$defs"][kind["$ref"].rpartition("/")[2]] if "$ref" in kind else kind
+        kept = {k: v for k, v in kind.items() if k not in ("title", "description")}
+        made.append(
+            {"name": name, "in": "query", "required": False, "description": field["description"], "schema": kept}
+        )
+    return made

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from flask import Blueprint, Response, abort, jsonify, request, url_for
+from pydantic import BaseModel, ValidationError
 from werkzeug.wrappers import Response as BaseResponse
 
 from sandbox.api import description
-from sandbox.api.shapes import Counts, SubmissionList, SubmissionShown
-from sandbox.records import queue
+from sandbox.api.shapes import (
+    Counts,
+    FileList,
+    FileShown,
+    Judgement,
+    ReviewShown,
+    SubmissionList,
+    SubmissionQuery,
+    SubmissionShown,
+    SubmitQuery,
+)
+from sandbox.records import queue, uploads
 from sandbox.records.tables import Submission
 from sandbox.records.uploads import CHUNK
+from sandbox.review import desk
 from sandbox.review.permissions import Permission
 from sandbox.web import identity as who
 from sandbox.web import receiving
-from sandbox.web.pages import keep_for, send_dossier, service
+from sandbox.web.pages import folder_of, keep_for, send_dossier, send_file_of, service, stream_of
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 ACTOR = "api"
+Query = TypeVar("Query", bound=BaseModel)
 ACCEPTED = ("application/zip", "application/x-zip-compressed")
 
 
@@ -37,23 +52,43 @@ def shown(row: Submission) -> SubmissionShown:
     )
 
 
-def _json(row: Submission, status: int = 200) -> Response:
-    answer = jsonify(shown(row).model_dump(mode="json"))
+def _json(given: BaseModel, status: int = 200) -> Response:
+    answer = jsonify(given.model_dump(mode="json"))
     answer.status_code = status
     return answer
+
+
+def _asked(model: type[Query]) -> Query:
+    """Read the query of this request, or refuse it with what is wrong."""
+    try:
+        return model.model_validate(request.args.to_dict())
+    except ValidationError as wrong:
+        said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in wrong.errors())
+        abort(422, f"The query is not as the description says. {said}.")
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
     """Describe this API, for programs that read descriptions."""
-    return jsonify(description.document())
+    return jsonify(description.document(has_accounts=service().settings.accounts != "off"))
 
 
 @blueprint.get("/submissions")
 def submissions() -> Response:
-    """List the newest submissions that one may read, at most a hundred."""
-    rows = queue.newest(service().database, organisations=who.organisations(Permission.READ))
-    return jsonify(SubmissionList(submissions=[shown(row) for row in rows]).model_dump(mode="json"))
+    """List the submissions that one may read, in pages: `?state=`, `?q=`, `?limit=` and `?after=`."""
+    asked = _asked(SubmissionQuery)
+    rows = queue.newest(
+        service().database,
+        limit=asked.limit + 1,
+        organisations=who.organisations(Permission.READ),
+        state=asked.state,
+        containing=asked.q,
+        after=who.also_found(asked.after) if asked.after else None,
+    )
+    here = rows[: asked.limit]
+    return _json(
+        SubmissionList(submissions=[shown(row) for row in here], next=here[-1].id if len(rows) > asked.limit else None)
+    )
 
 
 @blueprint.post("/submissions")
@@ -71,11 +106,12 @@ def submit() -> Response:
         taken.write(piece)
     if taken.size == 0:
         abort(422, "The body of the request is empty; send the submission as a zip.")
-    name = request.args.get("name", "submission.zip")
-    submission_id = keep_for(taken, name, request.args.get("organisation", ""), actor=ACTOR)
+    asked = _asked(SubmitQuery)
+    origin = queue.Origin(retention_days=asked.retention_days, until_review=asked.until_review)
+    submission_id = keep_for(taken, asked.name, asked.organisation, actor=ACTOR, origin=origin)
     found = queue.find(service().database, submission_id)
     assert found is not None
-    answer = _json(found, 201)
+    answer = _json(shown(found), 201)
     answer.headers["Location"] = url_for("api.submission", submission_id=submission_id)
     return answer
 
@@ -83,7 +119,13 @@ def submit() -> Response:
 @blueprint.get("/submissions/<submission_id>")
 def submission(submission_id: str) -> Response:
     """Say how far a submission is and what became of it."""
-    return _json(who.found_submission(submission_id))
+    return _json(shown(who.found_submission(submission_id)))
+
+
+@blueprint.get("/submissions/<submission_id>/events")
+def events(submission_id: str) -> BaseResponse:
+    """Stream the progress of a submission; 204 when no stream is free."""
+    return stream_of(who.found_submission(submission_id))
 
 
 @blueprint.post("/submissions/<submission_id>/cancel")
@@ -91,10 +133,57 @@ def cancel(submission_id: str) -> Response:
     """Ask for a submission to be stopped; one that is over stays as it is."""
     found = who.found_submission(submission_id)
     queue.request_cancel(service().database, submission_id, actor=who.actor(ACTOR))
-    return _json(queue.find(service().database, submission_id) or found, 202)
+    return _json(shown(queue.find(service().database, submission_id) or found), 202)
 
 
 @blueprint.get("/submissions/<submission_id>/dossier")
 def dossier(submission_id: str) -> BaseResponse:
     """Give the dossier as a zip; 404 before it is done."""
     return send_dossier(who.found_submission(submission_id))
+
+
+@blueprint.get("/submissions/<submission_id>/files")
+def files(submission_id: str) -> Response:
+    """List the files of the dossier; 404 before it is done."""
+    folder = folder_of(who.found_submission(submission_id))
+    return _json(
+        FileList(
+            files=[
+                FileShown(
+                    name=name,
+                    bytes=(folder / name).stat().st_size,
+                    address=url_for("api.file", submission_id=submission_id, name=name),
+                )
+                for name in sorted(uploads.files_of(folder))
+            ]
+        )
+    )
+
+
+@blueprint.get("/submissions/<submission_id>/files/<path:name>")
+def file(submission_id: str, name: str) -> BaseResponse:
+    """Give one file of the dossier, as an export or a figure."""
+    return send_file_of(who.found_submission(submission_id), name, download=True)
+
+
+@blueprint.get("/submissions/<submission_id>/review")
+def review(submission_id: str) -> Response:
+    """Say where the review of a dossier stands: the decision, what it binds to, and the judgements."""
+    found = who.found_submission(submission_id)
+    folder_of(found)
+    standing = desk.standing(service().database, found)
+    decision = standing.decision
+    return _json(
+        ReviewShown(
+            status=standing.status,
+            by=decision.name if decision else None,
+            at=decision.at if decision else None,
+            text=decision.text if decision else "",
+            statement=decision.statement if decision else "",
+            dossier_digest=decision.dossier_digest if decision else None,
+            is_current=decision is not None and decision.dossier_digest == found.dossier_digest,
+            judgements=[
+                Judgement(finding=e.finding, text=e.text, by=e.name, at=e.at) for e in standing.judged.values()
+            ],
+        )
+    )

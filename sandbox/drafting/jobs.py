@@ -151,7 +151,7 @@ def _unsealed(database: Database, settings: Settings, draft_id: str, *, only: st
     whole = drafts.whole(database, draft_id)
     if whole is None:
         raise FileNotFoundError(draft_id)
-    quarantine = settings.state / "quarantine"
+    quarantine = settings.local / "quarantine"
     quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix=f"submission-{os.getpid()}-", dir=quarantine))
     try:

@@ -6,6 +6,7 @@ Nothing of an uploaded file is looked at here: only what was filled in becomes t
 from __future__ import annotations
 
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import yaml
 
-from checks.declaration import ColumnRole, Declaration, Route
+from checks.declaration import ColumnRole, Declaration, Role, Route, Size
 from sandbox.errors import Problem, Refused
 from sandbox.records import parts
 from sandbox.records.drafts import SECTIONS, Whole
@@ -68,13 +69,17 @@ def section_of(field: str) -> str:
 
 
 def organisation(whole: Whole) -> dict[str, Any]:
-    """Give who the organisation is, as the questionnaire takes it."""
+    """Give who the organisation is, as the questionnaire takes it; what is wrong so far counts as not said."""
     given = whole.section("system")
     made: dict[str, Any] = {
-        "roles": list(given.get("roles") or ["provider"]),
-        "public_body": given.get("public_body") or "no",
+        "roles": [role for role in given.get("roles") or () if role in set(Role)] or [Role.PROVIDER.value],
+        "public_body": "yes" if given.get("public_body") == "yes" else "no",
     }
-    return made | {name: given[f"provider_{name}"] for name in ("size", "country") if given.get(f"provider_{name}")}
+    if given.get("provider_size") in set(Size):
+        made["size"] = given["provider_size"]
+    if re.fullmatch("[A-Z]{2}", given.get("provider_country") or ""):
+        made["country"] = given["provider_country"]
+    return made
 
 
 def manifest(whole: Whole) -> dict[str, Any]:

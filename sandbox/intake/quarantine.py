@@ -60,7 +60,7 @@ def receive(submission: Path, settings: Settings, quarantine: Path | None) -> Re
     """
     if not submission.exists():
         raise Refused(problem("", "submission.absent", path=submission.name or str(submission)))
-    parent = quarantine or settings.state / "quarantine"
+    parent = quarantine or settings.local / "quarantine"
     parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix=f"submission-{os.getpid()}-", dir=parent))
     try:

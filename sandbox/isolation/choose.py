@@ -157,12 +157,15 @@ def sweep(settings: Settings) -> int:
             _end_tree(lease)
         groups.remove(lease.cgroups)
         lease.end()
-    known = {lease.name for lease in place.leases(settings)}
     boot = place.boot_id()
     for url in _engines(settings):
-        for _, cell, of_boot, owner in docker.containers(settings, url):
+        found = docker.containers(settings, url)
+        # Read after the containers, which are made after their leases: what an engine that was away could not remove.
+        known = {lease.name for lease in place.leases(settings)}
+        for _, cell, of_boot, owner in found:
             pid, _, started = owner.partition(":")
             lives = of_boot == boot and pid.isdigit() and str(place.started(int(pid))) == started
+            lives &= pid != str(os.getpid())
             if cell not in known and not lives:
                 swept += 1
                 docker.end_container(cell, url)

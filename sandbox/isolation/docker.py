@@ -362,9 +362,13 @@ def engine_unavailable(settings: Settings, url: str = "") -> str | None:
     return None
 
 
-def user_namespaces_remapped() -> bool:
-    """Say whether the engine maps the users of containers; a cell then asks for the host's, to have its own id."""
-    with engine() as client:
+def user_namespaces_remapped(url: str = "") -> bool:
+    """Say whether the engine maps the users of containers; a cell then asks for the host's, to have its own id.
+
+    Args:
+        url: of the engine; empty for the one that the environment names.
+    """
+    with engine(url) as client:
         return any("name=userns" in str(option) for option in client.info().get("SecurityOptions", []))
 
 
@@ -444,27 +448,31 @@ def image_name(settings: Settings) -> str:
     return f"{settings.cell_image}:{hashlib.sha256(b'|'.join(parts)).hexdigest()[:32]}"
 
 
-def image_present(name: str) -> bool:
+def image_present(name: str, url: str = "") -> bool:
     """Say whether the engine holds an image.
 
     Args:
         name: the image's name with tag.
+        url: of the engine; empty for the one that the environment names.
     """
     from docker.errors import DockerException
 
-    with contextlib.suppress(DockerException, OSError), engine() as client:
+    with contextlib.suppress(DockerException, OSError), engine(url) as client:
         client.images.get(name)
         return True
     return False
 
 
-def build_image(settings: Settings, *, pull: bool = False, progress: Callable[[str], None] = lambda _: None) -> str:
+def build_image(
+    settings: Settings, *, pull: bool = False, progress: Callable[[str], None] = lambda _: None, url: str = ""
+) -> str:
     """Build the cell image unless it is there.
 
     Args:
         settings: the operator's settings: name, base image, network of builds.
         pull: fetch a newer base image first.
         progress: told in one line what takes time.
+        url: of the engine; empty for the one that the environment names.
 
     Returns:
         The image's name with tag.
@@ -475,11 +483,11 @@ def build_image(settings: Settings, *, pull: bool = False, progress: Callable[[s
     from docker.errors import BuildError, DockerException
 
     name = image_name(settings)
-    if image_present(name) and not pull:
+    if image_present(name, url) and not pull:
         return name
     progress(f"Building the cell image {name} from {settings.cell_base_image} (once; some minutes) ...")
     try:
-        with engine() as client:
+        with engine(url) as client:
             client.images.build(
                 fileobj=_context(),
                 custom_context=True,

@@ -42,9 +42,9 @@ def reachable_state(settings: Settings) -> Path:
         settings: the operator's settings.
 
     Returns:
-        `settings.state`, or, as root with a state under a closed folder, `/var/lib/aiact-sandbox`.
+        `settings.local`, or, as root with a state under a closed folder, `/var/lib/aiact-sandbox`.
     """
-    state = settings.state.resolve()
+    state = settings.local.resolve()
     if os.geteuid() != 0 or all(_walkable(folder) for folder in (state, *state.parents)):
         return state
     return _ROOT_STATE
@@ -210,7 +210,7 @@ def lease_folder(settings: Settings) -> Path:
     Args:
         settings: the operator's settings.
     """
-    folder = _RUN / "leases" if os.geteuid() == 0 else settings.state / "leases"
+    folder = _RUN / "leases" if os.geteuid() == 0 else settings.local / "leases"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 

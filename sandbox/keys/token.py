@@ -1,4 +1,4 @@
-"""Use an Ed25519 key in a hardware token through PKCS#11; the private key never leaves the token.
+"""Use keys in a hardware token through PKCS#11: Ed25519 to sign, AES to wrap other keys; none ever leaves the token.
 
 A key is named as RFC 7512 says: `pkcs11:token=LABEL;object=LABEL?module-path=/path/of/library.so`, with
 `&pin-source=file:/path` where its PIN is in a file.
@@ -16,13 +16,21 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
+from cryptography.exceptions import InvalidTag
+
 from sandbox.keys.listed import key_id, refused
 
 PIN_VARIABLE: Final = "AIACT_SANDBOX_PKCS11_PIN"
 """Environment variable with the token's PIN, where its reference names no `pin-source`."""
 
+_TAG_BITS: Final = 128
+
 EDWARDS_25519: Final = bytes.fromhex("06032b6570")
 """The curve's object identifier, DER; what a token keeps as the parameters of such a key."""
+
+
+_TURN: Final = threading.Lock()
+"""Whether somebody is signed in is one thing for all sessions of a process: they take turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +89,17 @@ class Place:
         except ModuleNotFoundError as absent:
             message = "keys in a token need another package: pip install 'aiact-sandbox[keys]'"
             raise refused("key", "key.extra", message) from absent
-        try:
-            session = pkcs11.lib(str(self.module)).get_token(token_label=self.token).open(user_pin=self.pin, rw=writing)
-        except PinIncorrect as wrong:
-            raise refused("key", "key.pin", "the token does not take this PIN") from wrong
-        except (PKCS11Error, RuntimeError, OSError) as wrong:
-            why = f"{type(wrong).__name__} {wrong}".strip()
-            raise refused("key", "key.token", f"the token {self.token} cannot be opened: {why}") from wrong
-        with session:
-            yield session
+        with _TURN:
+            try:
+                token = pkcs11.lib(str(self.module)).get_token(token_label=self.token)
+                session = token.open(user_pin=self.pin, rw=writing)
+            except PinIncorrect as wrong:
+                raise refused("key", "key.pin", "the token does not take this PIN") from wrong
+            except (PKCS11Error, RuntimeError, OSError) as wrong:
+                why = f"{type(wrong).__name__} {wrong}".strip()
+                raise refused("key", "key.token", f"the token {self.token} cannot be opened: {why}") from wrong
+            with session:
+                yield session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +113,6 @@ class TokenKey:
 
     public: bytes
     place: Place
-    _turn: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __repr__(self) -> str:
         return f"TokenKey({key_id(self.public)})"
@@ -112,9 +121,54 @@ class TokenKey:
         """Let the token sign."""
         from pkcs11 import Mechanism
 
-        with self._turn, self.place.opened() as session:
+        with self.place.opened() as session:
             signature: bytes = _private(session, self.place).sign(message, mechanism=Mechanism.EDDSA)
         return signature
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCipher:
+    """An AES key in a token, used as `AESGCM` of cryptography is; a session with it is opened for each call.
+
+    AES-GCM rather than AES key wrap, because it binds what it encrypts to a name.
+    """
+
+    place: Place
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """Encrypt; the tag stands at the end.
+
+        Raises:
+            Refused: the token or the key in it is not there.
+        """
+        from pkcs11 import GCMParams, Mechanism
+
+        with self.place.opened() as session:
+            sealed: bytes = _secret(session, self.place).encrypt(
+                data, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(nonce, associated_data, _TAG_BITS)
+            )
+        return sealed
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """Decrypt what is genuine.
+
+        Raises:
+            cryptography.exceptions.InvalidTag: it was encrypted with another key, or was changed.
+            Refused: the token or the key in it is not there.
+        """
+        from pkcs11 import GCMParams, Mechanism
+        from pkcs11.exceptions import PKCS11Error
+
+        with self.place.opened() as session:
+            key = _secret(session, self.place)
+            try:
+                opened: bytes = key.decrypt(
+                    data, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(nonce, associated_data, _TAG_BITS)
+                )
+            except PKCS11Error as wrong:
+                # Tokens differ in what they call it.
+                raise InvalidTag from wrong
+        return opened
 
 
 def open_token(reference: str, environment: Mapping[str, str]) -> TokenKey:
@@ -170,6 +224,18 @@ def _private(session: Any, place: Place) -> Any:
         raise refused("key", "key.missing", f"the token has no private key named {place.label}") from absent
     except MultipleObjectsReturned as several:
         raise refused("key", "key.missing", f"the token has several keys named {place.label}") from several
+
+
+def _secret(session: Any, place: Place) -> Any:
+    from pkcs11 import KeyType, ObjectClass
+    from pkcs11.exceptions import MultipleObjectsReturned, NoSuchKey
+
+    try:
+        return session.get_key(object_class=ObjectClass.SECRET_KEY, key_type=KeyType.AES, label=place.label)
+    except NoSuchKey as absent:
+        raise refused("key", "key.missing", f"the token has no AES key named {place.label}") from absent
+    except MultipleObjectsReturned as several:
+        raise refused("key", "key.missing", f"the token has several AES keys named {place.label}") from several
 
 
 def _pairs(text: str, separator: str) -> list[tuple[str, str]]:

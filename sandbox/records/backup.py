@@ -8,6 +8,7 @@ made comes back with it, and is erased again by whoever restores.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,7 @@ import sqlite3
 import subprocess
 from contextlib import closing
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,9 +25,11 @@ from typing import Any
 from sqlalchemy import inspect, select
 from sqlalchemy.engine import make_url
 
-from sandbox.records import audit
+from sandbox.records import audit, dossier_store
 from sandbox.records.database import Database, is_migrated, migrate, private_folder
+from sandbox.records.files import open_files
 from sandbox.records.tables import Submission, now
+from sandbox.records.uploads import CHUNK
 from sandbox.settings import Settings
 
 FOLDERS = ("dossiers", "evidence", "uploads", "drafts", "keys", "outbox", "mlflow-artifacts", "publication")
@@ -33,8 +37,12 @@ FOLDERS = ("dossiers", "evidence", "uploads", "drafts", "keys", "outbox", "mlflo
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-NOT_COPIED = ("web.key",)
-"""The key of cookies: people sign in again after a restore."""
+NOT_COPIED = ("web.key", f"*{dossier_store.SUFFIX}")
+"""The key of cookies, because people sign in again after a restore; keys of dossiers in an object store, because a copy
+is not sealed."""
+
+IN_FILES = ("uploads", "evidence")
+"""Folders of what may be kept in an object store, in the same form."""
 
 
 class CannotCopy(Exception):
@@ -84,8 +92,10 @@ def back_up(settings: Settings, target: Path) -> dict[str, Any]:
         kind = _copy_database(settings, draft)
         if not settings.mlflow_tracking_uri and (settings.state / "mlflow.db").exists():
             _copy_sqlite(settings.state / "mlflow.db", draft / "mlflow.db")
+        _fetch_dossiers(settings, database)
         for name in FOLDERS:
             _copy_folder(settings.state / name, draft / name)
+        _copy_files(settings, draft)
         manifest = {
             "format": FORMAT,
             "made": now().isoformat(timespec="seconds"),
@@ -155,7 +165,7 @@ def _copy_folder(source: Path, target: Path) -> None:
     for file in sorted(source.rglob("*")):
         inside = file.relative_to(source)
         unfinished = any(part.startswith(".") for part in inside.parts) or file.suffix == ".partial"
-        if unfinished or file.name in NOT_COPIED or file.is_symlink() or not file.is_file():
+        if unfinished or any(fnmatch(file.name, n) for n in NOT_COPIED) or file.is_symlink() or not file.is_file():
             continue
         copy = target / inside
         copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -163,6 +173,44 @@ def _copy_folder(source: Path, target: Path) -> None:
             shutil.copy2(file, copy)
         except FileNotFoundError:
             copy.unlink(missing_ok=True)
+
+
+def _fetch_dossiers(settings: Settings, database: Database) -> None:
+    """Have a copy here of each dossier that a record names, so that a backup is the same wherever files are kept."""
+    if open_files(settings).here:
+        return
+    with database.reading() as session:
+        names = session.scalars(select(Submission.dossier).where(Submission.dossier.is_not(None))).all()
+    for name in names:
+        dossier_store.folder(settings, str(name))
+
+
+def _copy_files(settings: Settings, draft: Path) -> None:
+    """Copy what lies in an object store; what vanishes meanwhile was erased, and stays so."""
+    files = open_files(settings)
+    if files.here:
+        return
+    for name in IN_FILES:
+        for kept in files.kept(name, ".sealed"):
+            copy = draft / name / f"{kept.stem}.sealed"
+            with (
+                contextlib.suppress(FileNotFoundError),
+                files.open(f"{name}/{copy.name}") as source,
+                copy.open("wb") as out,
+            ):
+                shutil.copyfileobj(source, out, CHUNK)
+
+
+def _put_files(settings: Settings, backup: Path) -> None:
+    """Bring what a backup holds to where the settings keep files."""
+    files = open_files(settings)
+    for name in IN_FILES:
+        for path in sorted((backup / name).glob("*.sealed")):
+            with path.open("rb") as source, files.create(f"{name}/{path.name}", new=True) as out:
+                shutil.copyfileobj(source, out, CHUNK)
+                out.keep()
+    for path in sorted((backup / "dossiers").glob("*.zip")):
+        dossier_store.keep(settings, path.stem)
 
 
 def restore(backup: Path, settings: Settings) -> Restored:
@@ -182,6 +230,10 @@ def restore(backup: Path, settings: Settings) -> Restored:
     here = [name for name in (*FOLDERS, "sandbox.db", "mlflow.db") if _holds_something(settings.state / name)]
     if here:
         raise CannotCopy(f"{settings.state} holds {', '.join(here)} already; restore into an empty state folder")
+    files = open_files(settings)
+    taken = [name for name in (*IN_FILES, "dossiers") if any(files.kept(name, ".sealed"))]
+    if taken:
+        raise CannotCopy(f"{settings.files} holds {', '.join(taken)} already; restore into an empty place")
     kind = make_url(settings.database).get_backend_name()
     if kind != manifest["database"]:
         raise CannotCopy(f"the backup holds a database of kind {manifest['database']}, and the settings name {kind}")
@@ -198,9 +250,13 @@ def restore(backup: Path, settings: Settings) -> Restored:
             "pg_restore", settings, "--no-owner", "--exit-on-error", f"--dbname={_database_name(settings)}", str(dump)
         )
     for name in FOLDERS:
+        if name in IN_FILES and not files.here:
+            continue
         private_folder(settings.state / name)
         shutil.copytree(backup / name, settings.state / name, dirs_exist_ok=True, symlinks=True)
         (settings.state / name).chmod(0o700)
+    if not files.here:
+        _put_files(settings, backup)
     if (backup / "mlflow.db").exists():
         _copy_private(backup / "mlflow.db", settings.state / "mlflow.db")
     migrate(settings)
@@ -226,7 +282,7 @@ def _copy_private(source: Path, target: Path) -> None:
 
 
 def _holds_something(path: Path) -> bool:
-    return path.is_file() or (path.is_dir() and any(p.name not in NOT_COPIED for p in path.iterdir()))
+    return path.is_file() or (path.is_dir() and any(p.name != "web.key" for p in path.iterdir()))
 
 
 def _checked_manifest(backup: Path) -> dict[str, Any]:
@@ -262,7 +318,7 @@ def check(settings: Settings, *, expected_head: tuple[int, str] | None = None) -
         database.close()
     named = [row for row in rows if row.dossier]
     for row in named:
-        folder = settings.state / "dossiers" / row.dossier
+        folder = dossier_store.folder(settings, row.dossier)
         if not folder.is_dir():
             faults.append(f"The dossier of submission {row.id} is not there.")
             continue

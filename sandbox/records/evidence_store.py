@@ -14,7 +14,6 @@ import datetime as dt
 import io
 import json
 import logging
-import os
 import secrets
 import struct
 from collections.abc import Iterator
@@ -32,7 +31,8 @@ from checks.declaration import Declaration
 from checks.evidence import Answers, Document, Evidence, TrainingFacts, arrays_of, digest_of
 from sandbox.errors import Broken
 from sandbox.records import keyring
-from sandbox.records.database import hold, is_abandoned, locked, private_folder
+from sandbox.records.database import locked, private_folder
+from sandbox.records.files import open_files
 from sandbox.records.sealed_stream import PIECE, Opening, Sealing
 from sandbox.records.tables import new_id, now
 from sandbox.settings import Settings
@@ -66,11 +66,6 @@ class Sealed:
     expires: str
 
 
-def folder(settings: Settings) -> Path:
-    """Give the folder of sealed evidence."""
-    return private_folder(settings.state / "evidence")
-
-
 def _keys(settings: Settings) -> Path:
     return private_folder(settings.state / "keys")
 
@@ -79,10 +74,10 @@ def _exchanging(settings: Settings) -> AbstractContextManager[None]:
     return locked(settings.state / "evidence.lock")
 
 
-def _path(digest: str, settings: Settings) -> Path:
+def _name(digest: str) -> str:
     if len(digest) != 64 or not all(c in "0123456789abcdef" for c in digest):
         raise ValueError("a digest is 64 hexadecimal digits")
-    return folder(settings) / f"{digest}.sealed"
+    return f"evidence/{digest}.sealed"
 
 
 def _key_path(digest: str, key_id: str, settings: Settings) -> Path:
@@ -199,7 +194,7 @@ def _write(evidence: Evidence, stream: Any) -> None:
         for probe, given in evidence.asked.items()
     }
     if evidence.training is not None:
-        held[None] = {name: array for name, array in arrays_of(evidence.training).items()}
+        held[None] = dict[str | None, Any](arrays_of(evidence.training).items())
     for probe, arrays in held.items():
         for fact, array in arrays.items():
             if array.dtype.hasobject:
@@ -300,26 +295,18 @@ def store(evidence: Evidence, settings: Settings, *, today: dt.date | None = Non
         sealed=day.isoformat(),
         expires=(day + dt.timedelta(days=settings.retention_days)).isoformat(),
     )
-    path = _path(evidence.digest, settings)
     header = json.dumps({name: getattr(sealed, name) for name in Sealed.__slots__}, sort_keys=True).encode()
-    partial = path.with_suffix(f".{sealed.key_id}.partial")
-    try:
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
-            hold(out.fileno())
-            out.write(MAGIC + struct.pack("<I", len(header)) + header)
-            stream = Sealing(out, key, prefix, header)
-            _write(evidence, stream)
-            stream.finish()
-            out.flush()
-            os.fsync(out.fileno())
+    with open_files(settings).create(_name(evidence.digest)) as out:
+        out.write(MAGIC + struct.pack("<I", len(header)) + header)
+        stream = Sealing(out, key, prefix, header)
+        _write(evidence, stream)
+        stream.finish()
         # Two assessments of the same submission seal the same evidence: file and key are exchanged together. The key is
         # there before the file that needs it; a crash in between leaves a key that opens nothing.
         with _exchanging(settings):
             keyring.keep(_key_path(evidence.digest, sealed.key_id, settings), key, settings)
-            partial.rename(path)
+            out.keep()
             _remove_keys(evidence.digest, settings, but=sealed.key_id)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _read_header(file: BinaryIO) -> tuple[Sealed, bytes]:
@@ -350,11 +337,11 @@ def load(digest: str, settings: Settings, *, today: dt.date | None = None) -> Ev
         Broken: the file was changed or damaged.
         ValueError: this is no digest.
     """
-    path = _path(digest, settings)
+    name, files = _name(digest), open_files(settings)
     try:
         with ExitStack() as stack:
             with _exchanging(settings):
-                file = stack.enter_context(path.open("rb"))
+                file = stack.enter_context(files.open(name))
                 sealed, header = _read_header(file)
                 if dt.date.fromisoformat(sealed.expires) < (today or now().date()):
                     return None
@@ -402,23 +389,21 @@ def erase(digest: str, settings: Settings) -> bool:
     Returns:
         Whether there was something to erase.
     """
-    path = _path(digest, settings)
+    name = _name(digest)
     with _exchanging(settings):
         removed = _remove_keys(digest, settings)
-        there = path.exists()
-        path.unlink(missing_ok=True)
-    return removed or there
+        return open_files(settings).remove(name) or removed
 
 
 def kept(settings: Settings) -> tuple[Sealed, ...]:
     """List what is kept, by the headers alone; a file that has none is left out and logged."""
-    found = []
-    for path in sorted(folder(settings).glob("*.sealed")):
+    found, files = [], open_files(settings)
+    for file in files.kept("evidence", ".sealed"):
         try:
-            with path.open("rb") as file:
-                found.append(_read_header(file)[0])
+            with files.open(f"evidence/{file.stem}.sealed", ahead=_HEADER_LIMIT) as opened:
+                found.append(_read_header(opened)[0])
         except (ValueError, EOFError, TypeError, OSError) as error:
-            log.error("%s is no sealed file: %r", path.name, error)
+            log.error("%s is no sealed file: %r", file.stem, error)
     return tuple(found)
 
 
@@ -428,10 +413,7 @@ def remove_partial(settings: Settings) -> int:
     Returns:
         How many files there were.
     """
-    gone = [p for p in folder(settings).glob("*.partial") if is_abandoned(p)]
-    for partial in gone:
-        partial.unlink(missing_ok=True)
-    return len(gone)
+    return len(open_files(settings).remove_unfinished("evidence"))
 
 
 def expire(settings: Settings, today: dt.date | None = None) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sandbox.records import audit, keyring
 from sandbox.records.database import Database, is_migrated
+from sandbox.records.files import NotReached, open_files
 from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, now
 from sandbox.settings import Settings
 
@@ -52,6 +53,8 @@ def examine(settings: Settings) -> tuple[Line, ...]:
 def _lines(settings: Settings) -> Iterator[Line]:
     yield from _state(settings)
     yield _keys(settings)
+    if settings.files:
+        yield _files(settings)
     database = Database(settings)
     try:
         yield from _database(database)
@@ -79,13 +82,23 @@ def _state(settings: Settings) -> Iterator[Line]:
     )
 
 
+def _files(settings: Settings) -> Line:
+    try:
+        kept = sum(1 for _ in open_files(settings).kept("uploads", ".sealed"))
+    except (ValueError, NotReached) as error:
+        return Line(what="files", held=False, observed=str(error)[:300], mend="mend FILES, or the variables of AWS")
+    return Line(what="files", held=True, observed=f"{kept} uploads in {settings.files}")
+
+
 def _keys(settings: Settings) -> Line:
     try:
         master = keyring.master(settings)
     except keyring.NoMasterKey as error:
         return Line(what="master key", held=False, observed=str(error), mend="mend MASTER_KEY_FILE")
     folder = settings.state / "keys"
-    files = [p for p in folder.glob("*") if p.suffix in (".key", ".upload") and p.name != "web.key"]
+    files = [
+        p for p in folder.glob("*") if p.suffix in (".key", ".upload", ".part", ".dossier") and p.name != "web.key"
+    ]
     wrapped = [p for p in files if keyring.is_wrapped(p)]
     for file in wrapped:
         try:

@@ -11,10 +11,13 @@ import contextlib
 import os
 import secrets
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sandbox.errors import Refused
+from sandbox.keys.token import Place, TokenCipher
 from sandbox.records.database import private_folder
 from sandbox.settings import PREFIX, Settings
 
@@ -30,18 +33,34 @@ class NoMasterKey(Exception):
     """The master key is absent, is no key, or is not the one that a key was wrapped with; the message says which."""
 
 
-def master(settings: Settings) -> bytes | None:
-    """Read the master key.
+class Cipher(Protocol):
+    """What wraps keys: AES-256-GCM, here or in a token."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """Wrap."""
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """Unwrap; raises `InvalidTag` where it was not wrapped so."""
+
+
+def master(settings: Settings) -> Cipher | None:
+    """Open the master key.
 
     Args:
-        settings: `master_key_file` names its file: 32 bytes, or 64 hexadecimal digits.
+        settings: `master_key_file` names its file (32 bytes, or 64 hexadecimal digits), or a key in a token as
+            `sandbox.keys.token` does; without it, the environment may hold the key.
 
     Returns:
-        32 bytes; None where the operator has set none.
+        What wraps with it; None where the operator has set none.
 
     Raises:
         NoMasterKey: the file cannot be read, others can read it, or what is given is no key.
     """
+    if settings.master_key_file.startswith("pkcs11:"):
+        try:
+            return TokenCipher(place=Place.of(settings.master_key_file, os.environ))
+        except Refused as why:
+            raise NoMasterKey(str(why)) from why
     if settings.master_key_file:
         try:
             with Path(settings.master_key_file).open("rb") as file:
@@ -50,19 +69,19 @@ def master(settings: Settings) -> bytes | None:
                 raw = file.read(200)
         except OSError as error:
             raise NoMasterKey(f"the master key cannot be read: {error}") from error
-        return raw if len(raw) == KEY_BYTES else _from_digits(raw.decode("ascii", "replace"))
+        return AESGCM(raw) if len(raw) == KEY_BYTES else _from_digits(raw.decode("ascii", "replace"))
     given = os.environ.get(VARIABLE, "")
     return _from_digits(given) if given else None
 
 
-def _from_digits(text: str) -> bytes:
+def _from_digits(text: str) -> AESGCM:
     try:
         key = bytes.fromhex(text.strip())
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
         raise NoMasterKey(f"a master key is {KEY_BYTES} bytes, or {2 * KEY_BYTES} hexadecimal digits")
-    return key
+    return AESGCM(key)
 
 
 def keep(file: Path, key: bytes, settings: Settings) -> None:
@@ -81,7 +100,10 @@ def keep(file: Path, key: bytes, settings: Settings) -> None:
     content = key
     if outer is not None:
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        content = _WRAPPED + nonce + AESGCM(outer).encrypt(nonce, key, file.name.encode())
+        try:
+            content = _WRAPPED + nonce + outer.encrypt(nonce, key, file.name.encode())
+        except Refused as why:
+            raise NoMasterKey(str(why)) from why
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
         out.write(content)
         out.flush()
@@ -108,9 +130,11 @@ def read(file: Path, settings: Settings) -> bytes:
     try:
         if content[:1] != _WRAPPED:
             raise InvalidTag
-        return AESGCM(outer).decrypt(content[1:start], content[start:], file.name.encode())
+        return outer.decrypt(content[1:start], content[start:], file.name.encode())
     except InvalidTag as error:
         raise NoMasterKey(f"{file.name} was wrapped by another master key, or was changed") from error
+    except Refused as why:
+        raise NoMasterKey(str(why)) from why
 
 
 def is_wrapped(file: Path) -> bool:

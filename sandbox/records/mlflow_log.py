@@ -30,9 +30,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from checks.declaration import Route
 from checks.finding import Finding, Measure, Outcome
 from model_cards.dossier import Assessment, Dossier, Run
+from sandbox.records import dossier_store
 from sandbox.records.database import Database, locked, private_folder
 from sandbox.records.tables import Organisation, OutboxEntry, Submission, new_id, now
-from sandbox.records.uploads import dossiers, files_of
+from sandbox.records.uploads import files_of
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
@@ -161,9 +162,12 @@ class DatabaseOutbox:
                 .where(OutboxEntry.logged.is_(None))
                 .order_by(OutboxEntry.put)
             )
-            root = dossiers(self._settings)
             return [
-                Letter(key=key, folder=root / folder, organisation=None if whose is None else (whose, name))
+                Letter(
+                    key=key,
+                    folder=dossier_store.folder(self._settings, folder),
+                    organisation=None if whose is None else (whose, name),
+                )
                 for key, folder, whose, name in session.execute(waiting)
             ]
 

@@ -23,7 +23,7 @@ def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
 class Sealing(io.RawIOBase):
     """A file that encrypts what is written to it, piece by piece."""
 
-    def __init__(self, out: BinaryIO, key: bytes, prefix: bytes, header: bytes) -> None:
+    def __init__(self, out: BinaryIO | io.RawIOBase, key: bytes, prefix: bytes, header: bytes) -> None:
         super().__init__()
         self._out, self._cipher, self._prefix, self._header = out, AESGCM(key), prefix, header
         self._waiting = bytearray()

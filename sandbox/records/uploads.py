@@ -22,7 +22,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from sandbox.records import keyring
-from sandbox.records.database import hold, is_abandoned, private_folder
+from sandbox.records.database import private_folder
+from sandbox.records.files import Kept, open_files
 from sandbox.records.sealed_stream import Opening, Sealing
 from sandbox.settings import Settings
 
@@ -44,19 +45,13 @@ class TooLarge(Exception):
         self.limit_bytes = limit_bytes
 
 
-def uploads(settings: Settings) -> Path:
-    """Give the folder of uploads as they came, which nobody has opened yet; made with mode 0700."""
-    return private_folder(settings.state / "uploads")
-
-
 def dossiers(settings: Settings) -> Path:
     """Give the folder of dossiers; made with mode 0700."""
     return private_folder(settings.state / "dossiers")
 
 
-def upload_path(settings: Settings, submission_id: str) -> Path:
-    """Give the path of an upload that was kept, encrypted."""
-    return uploads(settings) / f"{submission_id}.sealed"
+def _name(submission_id: str) -> str:
+    return f"uploads/{submission_id}.sealed"
 
 
 def _key_path(settings: Settings, submission_id: str) -> Path:
@@ -77,14 +72,11 @@ class Receiving(io.RawIOBase):
 
     def __init__(self, settings: Settings, submission_id: str) -> None:
         super().__init__()
-        self._final = upload_path(settings, submission_id)
-        self._partial = self._final.with_suffix(".partial")
         self._limit = settings.upload_bytes
         self._hash = hashlib.sha256()
         self._key_file = _key_path(settings, submission_id)
         self._key, self._kept = AESGCM.generate_key(256), False
-        self._file = os.fdopen(os.open(self._partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb")
-        hold(self._file.fileno())
+        self._file = open_files(settings).create(_name(submission_id), new=True)
         keyring.keep(self._key_file, self._key, settings)
         prefix = secrets.token_bytes(_PREFIX_BYTES)
         header = _header(submission_id, prefix)
@@ -126,20 +118,20 @@ class Receiving(io.RawIOBase):
             raise io.UnsupportedOperation("an upload is only written, from its start to its end")
         return self.size if whence else 0
 
-    def keep(self) -> Path:
-        """Keep the upload under its id: on disk before it has its name."""
+    def keep(self) -> None:
+        """Keep the upload under its id: whole before it has its name.
+
+        Raises:
+            sandbox.records.files.NotReached: the object store does not answer.
+        """
         self._sealing.finish()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._partial.rename(self._final)
+        self._file.keep()
         self._kept = True
-        return self._final
 
     def close(self) -> None:
         """Close, and remove what was not kept. Idempotent."""
         if not self.closed:
             self._file.close()
-            self._partial.unlink(missing_ok=True)
             if not self._kept:
                 keyring.erase(self._key_file)
         super().close()
@@ -153,7 +145,7 @@ def read_upload(settings: Settings, submission_id: str) -> Iterator[bytes]:
         sandbox.records.keyring.NoMasterKey: its key cannot be unwrapped.
         Damaged: it was changed or is not whole.
     """
-    with upload_path(settings, submission_id).open("rb") as file:
+    with open_files(settings).open(_name(submission_id)) as file:
         key = keyring.read(_key_path(settings, submission_id), settings)
         header = file.read(len(MAGIC) + _ID_BYTES + _PREFIX_BYTES)
         prefix = header[-_PREFIX_BYTES:]
@@ -168,7 +160,7 @@ def read_upload(settings: Settings, submission_id: str) -> Iterator[bytes]:
 
 
 @contextmanager
-def opened(settings: Settings, submission_id: str) -> Iterator[Path]:
+def opened(settings: Settings, submission_id: str, suffix: str = ".zip") -> Iterator[Path]:
     """Give an upload as a file in the quarantine, which is gone when the block ends.
 
     A process that is killed meanwhile leaves it in a folder that is named for it, and that is emptied with the rest of
@@ -177,11 +169,11 @@ def opened(settings: Settings, submission_id: str) -> Iterator[Path]:
     Raises:
         FileNotFoundError, sandbox.records.keyring.NoMasterKey, Damaged: as `read_upload`.
     """
-    quarantine = settings.state / "quarantine"
+    quarantine = settings.local / "quarantine"
     quarantine.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = Path(tempfile.mkdtemp(prefix=f"submission-{os.getpid()}-", dir=quarantine))
     try:
-        file = folder / f"{submission_id}.zip"
+        file = folder / f"{submission_id}{suffix}"
         with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as out:
             for piece in read_upload(settings, submission_id):
                 out.write(piece)
@@ -197,9 +189,17 @@ def remove_upload(settings: Settings, submission_id: str) -> bool:
         Whether there was something to erase.
     """
     key = keyring.erase(_key_path(settings, submission_id))
-    there = upload_path(settings, submission_id).exists()
-    upload_path(settings, submission_id).unlink(missing_ok=True)
-    return key or there
+    return open_files(settings).remove(_name(submission_id)) or key
+
+
+def is_kept(settings: Settings, submission_id: str) -> bool:
+    """Tell whether an upload can still be read: its key is there, without which the rest is nothing."""
+    return _key_path(settings, submission_id).exists()
+
+
+def kept(settings: Settings) -> Iterator[Kept]:
+    """List the uploads that are kept; the stem of each is the id of its submission."""
+    return open_files(settings).kept("uploads", ".sealed")
 
 
 def remove_partial(settings: Settings) -> int:
@@ -208,10 +208,9 @@ def remove_partial(settings: Settings) -> int:
     Returns:
         How many there were.
     """
-    gone = [p for p in uploads(settings).glob("*.partial") if is_abandoned(p)]
-    for partial in gone:
-        partial.unlink(missing_ok=True)
-        keyring.erase(_key_path(settings, partial.stem))
+    gone = open_files(settings).remove_unfinished("uploads")
+    for submission_id in gone:
+        keyring.erase(_key_path(settings, submission_id))
     return len(gone)
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import socket
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -12,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from sandbox.cli import main
@@ -23,6 +27,7 @@ from sandbox.serving import serve
 from sandbox.settings import Settings
 
 pytestmark = pytest.mark.network
+ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,3 +140,51 @@ def test_a_token_is_not_sent_where_others_can_read_it() -> None:
         Client("sandbox.example.org")
     refused = CliRunner().invoke(main, ["status", "x", "--url", "ftp://x"])
     assert refused.exit_code == 2
+
+
+def step_of(name: str) -> str:
+    """Give the script of the step that assesses, as a pipeline of that kind runs it."""
+    pipeline = yaml.safe_load((ROOT / "examples" / "pipelines" / f"{name}.yml").read_text(encoding="utf-8"))
+    if name == "gitlab":
+        return str(pipeline["ai-act-sandbox"]["script"][0])
+    return next(str(s["run"]) for s in pipeline["jobs"]["assess"]["steps"] if s.get("name") == "Assess")
+
+
+def run_step(running: Running, name: str, folder: Path, token: str) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "AIACT_SANDBOX_URL": running.url,
+        "AIACT_SANDBOX_TOKEN": token,
+    }
+    return subprocess.run(
+        ["/bin/bash", "-e", "-o", "pipefail", "-c", step_of(name)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_a_pipeline_fails_its_build_when_a_finding_lies_beyond_its_limit(
+    running: Running, name: str, submission: Path, tmp_path: Path
+) -> None:
+    submission.rename(tmp_path / "submission")
+    done = run_step(running, name, tmp_path, running.token)
+    assert done.returncode == 1, done.stderr
+    assert "1 beyond the limit set" in done.stdout
+    assert (tmp_path / "dossier" / "dossier.json").is_file(), "what was found is kept with the build"
+
+
+def test_a_pipeline_tells_a_refusal_from_a_finding(running: Running, submission: Path, tmp_path: Path) -> None:
+    submission.rename(tmp_path / "submission")
+    done = run_step(running, "gitlab", tmp_path, running.read_only)
+    assert done.returncode == 3
+    assert "not_allowed" in done.stdout
+    assert not (tmp_path / "dossier.zip").exists()
+
+
+def test_both_pipelines_run_the_same_step() -> None:
+    assert step_of("github") == step_of("gitlab")

@@ -16,17 +16,20 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 from waitress.server import create_server
 
 from sandbox.app import create_app
 from sandbox.records import mlflow_log
 from sandbox.records.database import Database, migrate
+from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
 from tests.conftest import skip_or_fail
-from tests.make import runs
+from tests.make import postgres, runs
+from tests.make.s3 import bucket as make_bucket
 
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
@@ -40,17 +43,23 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A tracking server of MLflow's own, on this machine."""
+def stores(postgres_server: str, s3: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """A database of PostgreSQL and a bucket of S3, both empty."""
+    with postgres.fresh(postgres_server) as url:
+        yield url, make_bucket(f"mlflow-{new_id()[:12]}")
+
+
+@pytest.fixture(scope="module")
+def server(stores: tuple[str, str], s3: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A tracking server of MLflow's own, on this machine, with its runs in PostgreSQL and its artifacts in S3."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
-        *("--backend-store-uri", f"sqlite:///{folder}/mlflow.db", "--artifacts-destination", str(folder / "artifacts")),
+        *("--backend-store-uri", stores[0], "--artifacts-destination", f"{stores[1]}/artifacts"),
     ]
     with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, stdout=log, stderr=log, env={**os.environ, **mlflow_log.ENVIRONMENT}
-        )
+        environment = {**os.environ, **mlflow_log.ENVIRONMENT, "MLFLOW_S3_ENDPOINT_URL": s3["AWS_ENDPOINT_URL"]}
+        process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         until = time.monotonic() + 120
@@ -118,6 +127,24 @@ def reading(installation: tuple[Settings, dict[str, str]]) -> Iterator[Any]:
 
     yield signed_in
     app.extensions["aiact_sandbox"].database.close()
+
+
+def test_runs_lie_in_postgresql_and_documents_in_s3(
+    installation: tuple[Settings, dict[str, str]], stores: tuple[str, str]
+) -> None:
+    import boto3
+
+    engine = sa.create_engine(stores[0])
+    with engine.connect() as connection:
+        below = "SELECT run_uuid FROM tags WHERE key = 'mlflow.parentRunId'"
+        classes = connection.execute(
+            sa.text(f"SELECT value FROM tags WHERE key = 'risk_class' AND run_uuid IN ({below})")
+        )
+        assert classes.scalars().all() == ["high_risk_annex_iii"] * 2
+    engine.dispose()
+    listed = boto3.client("s3").list_objects_v2(Bucket=stores[1].removeprefix("s3://"))["Contents"]
+    assert sum(item["Key"].endswith("/model_card.en.html") for item in listed) == 2
+    assert not (installation[0].state / "mlflow.db").exists()
 
 
 def experiments(client: FlaskClient) -> list[dict[str, Any]]:

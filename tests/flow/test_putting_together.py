@@ -85,8 +85,9 @@ def test_from_the_first_page_to_the_report_and_a_second_version_with_other_limit
     first, second = (
         json.loads((uploads.dossiers(settings) / str(r.dossier) / "run.json").read_bytes())["standing"] for r in reports
     )
-    assert first == {"limits_changed": None, "results_before_limits": 0, "retention_days": 12}
-    assert second == {"limits_changed": True, "results_before_limits": 1, "retention_days": 12}
+    kept = {"residency": "", "retention_days": 12, "until_review": False}
+    assert first == {"limits_changed": None, "results_before_limits": 0, **kept}
+    assert second == {"limits_changed": True, "results_before_limits": 1, **kept}
     assert reports[1].previous == reports[0].id
     card = (uploads.dossiers(settings) / str(reports[1].dossier) / "model_card.en.md").read_text()
     assert "These limits were recorded after 1 earlier results" in card

@@ -41,7 +41,7 @@ def test_the_formats_are_those_of_the_exports_with_their_standards() -> None:
     assert len(formats()) >= 16
 
 
-@pytest.mark.parametrize("name", sorted(set(exports()) - {"markdown", "html", "pdf", "hugging_face", "figures_csv"}))
+@pytest.mark.parametrize("name", sorted(set(exports()) - {"markdown", "html", "pdf", "hugging_face", "figures"}))
 def test_each_is_the_same_from_the_stored_dossier_as_from_the_assessment(
     name: str, dossier: Path, tmp_path: Path
 ) -> None:
@@ -51,7 +51,7 @@ def test_each_is_the_same_from_the_stored_dossier_as_from_the_assessment(
 def test_figures_are_read_back_and_single_rows_are_known_without_a_mark(dossier: Path, tmp_path: Path) -> None:
     read, _ = read_assessment(dossier)
     assert [f.columns for f in read.figures] == [f.columns for f in assessment().figures]
-    with zipfile.ZipFile(export(dossier, "figures_csv", lang="en", out=tmp_path)) as archive:
+    with zipfile.ZipFile(export(dossier, "figures", lang="en", out=tmp_path)) as archive:
         names = archive.namelist()
     assert "row_level/explainability.single_decisions.1.csv" in names
     assert "figures/fairness.selection_rate.sex.csv" in names
@@ -146,7 +146,7 @@ def test_the_command_makes_the_public_package_and_a_public_document(tmp_path: Pa
     assert done.exit_code == 0, done.output
     assert (tmp_path / "public" / "publication.json").is_file()
     target = tmp_path / "public.csv.zip"
-    words = ["export", str(whole), "--public", "--format", "figures_csv", "--out", str(target)]
+    words = ["export", str(whole), "--public", "--format", "figures", "--out", str(target)]
     done = CliRunner().invoke(main, words, env=environment)
     assert done.exit_code == 0, done.output
     assert target.stat().st_size > 0

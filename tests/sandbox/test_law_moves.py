@@ -78,7 +78,7 @@ def test_the_same_dossier_has_other_dates_under_the_text_of_2024(
 
 
 @pytest.mark.parametrize(
-    ("practice", "design"), [("intimate_imagery", "content_design"), ("abuse_material", "content_design")]
+    ("practice", "design"), [("intimate_imagery", "imagery_intended"), ("abuse_material", "abuse_intended")]
 )
 def test_the_two_new_practices_are_prohibited_under_the_current_text_alone(
     practice: str, design: str, settings: Settings, tmp_path: Path
@@ -87,7 +87,7 @@ def test_the_two_new_practices_are_prohibited_under_the_current_text_alone(
         **SECTORS["maintenance"].answers,
         "how_it_works": "generative",
         "practices": [practice],
-        design: "intended",
+        "content_design": [design],
         "generates": ["media"],
         "generates_exception": "none",
         "published": ["none"],
@@ -106,7 +106,7 @@ def test_the_day_before_the_new_practices_apply_they_give_no_class_yet(settings:
         **SECTORS["maintenance"].answers,
         "how_it_works": "generative",
         "practices": ["intimate_imagery"],
-        "content_design": "intended",
+        "content_design": ["imagery_intended"],
         "generates": ["media"],
         "generates_exception": "none",
         "published": ["none"],

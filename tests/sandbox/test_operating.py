@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +26,40 @@ def compose() -> dict[str, Any]:
     return dict(yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8")))
 
 
-def test_only_the_worker_reaches_the_engine(compose: dict[str, Any]) -> None:
-    reach = [name for name, of in compose["services"].items() if any(ENGINE in v for v in of.get("volumes", ()))]
-    assert reach == ["worker"]
-    assert [name for name, of in compose["services"].items() if of.get("privileged")] == []
+def test_only_the_engine_proxy_opens_the_engine_and_only_the_worker_reaches_it(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    mounts = {name: [v.split(":") for v in of.get("volumes", ())] for name, of in services.items()}
+    assert [name for name, of in mounts.items() if any(ENGINE in word for v in of for word in v)] == ["engine-proxy"]
+    assert [name for name, of in mounts.items() if any(v[0] == "engine" for v in of)] == ["worker", "engine-proxy"]
+    assert services["engine-proxy"]["network_mode"] == "none"
+    assert services["worker"]["environment"]["DOCKER_HOST"] == "unix:///run/engine/engine.sock"
+    assert [name for name, of in services.items() if of.get("privileged")] == []
+
+
+def test_every_container_starts_with_nothing_and_is_given_what_it_needs(compose: dict[str, Any]) -> None:
+    services = compose["services"]
+    assert {(of["read_only"], *of["cap_drop"], *of["security_opt"]) for of in services.values()} == {
+        (True, "ALL", "no-new-privileges:true")
+    }
+    assert [name for name, of in services.items() if not of.get("cap_add")] == ["web", "engine-proxy", "mlflow"]
+    assert [name for name, of in services.items() if of.get("pid")] == ["worker"]
+
+
+def test_images_of_others_are_pinned_by_what_they_hold(compose: dict[str, Any]) -> None:
+    given = [of["image"] for of in compose["services"].values() if not of["image"].startswith("aiact-sandbox-")]
+    given += re.findall(r"^ARG BASE_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for name in given if not re.fullmatch(r"[a-z]+:[0-9a-z.-]+@sha256:[0-9a-f]{64}", name)] == []
+    assert Settings().cell_base_image in given
+    assert len(given) == 3
 
 
 def test_only_the_proxy_listens_outside_and_it_reaches_the_web_process_alone(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert [name for name, of in services.items() if of.get("ports")] == ["proxy"]
-    front = {name for name, of in services.items() if "front" in of["networks"]}
+    front = {name for name, of in services.items() if "front" in of.get("networks", ())}
     assert front == {"proxy", "web"}
     assert all(compose["networks"][n]["internal"] for n in ("front", "records"))
-    assert {name for name, of in services.items() if "outside" in of["networks"]} == {"proxy"}
+    assert {name for name, of in services.items() if "outside" in of.get("networks", ())} == {"proxy"}
 
 
 def test_the_web_process_has_no_power_and_starts_no_worker(compose: dict[str, Any]) -> None:
@@ -47,8 +70,8 @@ def test_the_web_process_has_no_power_and_starts_no_worker(compose: dict[str, An
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
-    used = set(re.findall(r"\$\{([A-Z_]+)(:\?)?", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
-    assert used == {(name, ":?") for name in NEEDED}
+    used = set(re.findall(r"\$\{([A-Z_]+)(:[?-])?", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
+    assert used == {*((name, ":?") for name in NEEDED), ("STATE", ":-")}
 
 
 @pytest.mark.parametrize(
@@ -76,3 +99,56 @@ def test_compose_accepts_it(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     given.pop("POSTGRES_PASSWORD")
     assert subprocess.run(command, env=given, capture_output=True, cwd=ROOT, check=False).returncode != 0
+
+
+def test_systemd_accepts_every_unit(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd is not installed")
+    units = sorted((ROOT / "docs/operating").glob("*.service"))
+    assert [unit.stem for unit in units] == ["aiact-sandbox-engine-proxy", "aiact-sandbox-web", "aiact-sandbox-worker"]
+    for unit in units:
+        # The program is not installed where this runs; all else of the unit is read as it stands.
+        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        (tmp_path / unit.name).write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            [program, "verify", "--recursive-errors=no", "--man=no", tmp_path / unit.name],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert [line for line in done.stderr.splitlines() if unit.name in line] == []
+
+
+def test_logs_are_one_object_per_line_and_name_nobody(tmp_path: Path) -> None:
+    program = """
+import logging, sys
+from sandbox.serving import log_as
+log_as("worker", "json")
+try:
+    raise ValueError("kept for the operator")
+except ValueError:
+    logging.getLogger("sandbox.worker").exception("incident %s: it\\nfailed", "0123")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    (line,) = done.stderr.splitlines()
+    told = json.loads(line)
+    assert set(told) == {"at", "process", "pid", "level", "from", "message", "trace"}
+    assert (told["process"], told["level"], told["message"]) == ("worker", "error", "incident 0123: it\nfailed")
+
+
+def test_a_request_that_fails_is_logged_by_its_path_without_what_was_sent(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    from sandbox.app import create_app
+    from sandbox.records.database import migrate
+
+    migrate(settings)
+    app = create_app(settings)
+    app.view_functions["pages.submissions"] = lambda lang: {}[lang]
+    answer = app.test_client().get("/en/submissions?name=Jan-Jansen", headers={"User-Agent": "Jan-Jansen"})
+    assert answer.status_code == 500
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("sandbox")]
+    assert any("incident" in message and "/en/submissions" in message for message in ours)
+    assert not [message for message in ours if "Jansen" in message]
+    app.extensions["aiact_sandbox"].database.close()

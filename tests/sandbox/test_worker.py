@@ -289,10 +289,10 @@ def test_what_is_past_its_date_is_removed_and_what_waits_is_kept(
     assert digest == made_up.evidence().digest
     last = dt.datetime.now(dt.UTC).date() + dt.timedelta(days=settings.retention_days)
     worker.tidy(settings, database, last)
-    assert uploads.upload_path(settings, over).exists()
+    assert (settings.state / "uploads" / f"{over}.sealed").exists()
     worker.tidy(settings, database, last + dt.timedelta(days=2))
-    assert not uploads.upload_path(settings, over).exists()
-    assert uploads.upload_path(settings, waits).exists()
+    assert not (settings.state / "uploads" / f"{over}.sealed").exists()
+    assert (settings.state / "uploads" / f"{waits}.sealed").exists()
     assert evidence_store.load(digest, settings) is None
     assert row(database, over).dossier in left_over(settings)
 

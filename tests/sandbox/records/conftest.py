@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sandbox.records.database import Database, migrate
 from sandbox.settings import Settings
-from tests.conftest import skip_or_fail
 from tests.make import postgres
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """The maintenance URL of a PostgreSQL server of this session."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    try:
-        with postgres.server() as url:
-            yield url
-    except FileNotFoundError as absent:
-        skip_or_fail(str(absent))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -44,6 +34,16 @@ def settings(request: pytest.FixtureRequest, settings: Settings, kind: str) -> I
         return
     with postgres.fresh(request.getfixturevalue("postgres_server")) as url:
         yield replace(settings, database_url=url)
+
+
+@pytest.fixture
+def elsewhere(request: pytest.FixtureRequest, settings: Settings, kind: str, tmp_path: Path) -> Iterator[Settings]:
+    """Settings of an installation that is not there yet."""
+    with ExitStack() as stack:
+        url = ""
+        if kind == "postgresql":
+            url = stack.enter_context(postgres.fresh(request.getfixturevalue("postgres_server")))
+        yield replace(settings, state=tmp_path / "elsewhere", database_url=url)
 
 
 @pytest.fixture

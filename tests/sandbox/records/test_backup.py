@@ -7,8 +7,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +22,6 @@ from sandbox.records.erasure import NotYet, erase
 from sandbox.records.examination import examine
 from sandbox.records.tables import new_id
 from sandbox.settings import Settings
-from tests.make import postgres
 
 
 @pytest.fixture
@@ -58,22 +56,15 @@ def done(database: Database, settings: Settings, hand_in: Callable[[str], str]) 
     return finished
 
 
-@pytest.fixture
-def elsewhere(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> Iterator[Settings]:
-    """Settings of an installation that is not there yet."""
-    with ExitStack() as stack:
-        url = ""
-        if settings.database_url:
-            url = stack.enter_context(postgres.fresh(request.getfixturevalue("postgres_server")))
-        yield replace(settings, state=tmp_path / "elsewhere", database_url=url)
-
-
 def test_a_restored_installation_has_every_dossier_every_record_and_every_upload(
     database: Database, settings: Settings, elsewhere: Settings, done: Callable[[str], str], tmp_path: Path
 ) -> None:
     first, _ = done("Loan check"), done("Benefits")
     waits = queue.find(database, first)
     assert waits is not None
+    # What was decided about public packages: without it, a later one could show what an earlier one kept in.
+    (settings.state / "publication").mkdir()
+    (settings.state / "publication" / "decided.json").write_text("{}", encoding="utf-8")
     made = backup.back_up(settings, tmp_path / "copy")
     restored = backup.restore(tmp_path / "copy", elsewhere)
     assert (restored.submissions, restored.dossiers, restored.faults) == (2, 2, ())
@@ -87,6 +78,7 @@ def test_a_restored_installation_has_every_dossier_every_record_and_every_upload
     assert b"".join(uploads.read_upload(elsewhere, first)) == b"Loan check"
     assert found.evidence_digest is not None
     assert evidence_store.load(found.evidence_digest, elsewhere) is not None
+    assert (elsewhere.state / "publication" / "decided.json").read_text(encoding="utf-8") == "{}"
 
 
 def test_a_backup_of_a_service_at_work_is_whole(
@@ -185,6 +177,9 @@ def test_evidence_that_another_submission_shares_stays(
     made = erase(settings, database, first, actor="operator", reason="asked for")
     assert (made.upload, made.evidence, made.evidence_shared) == (True, False, True)
     assert b"".join(uploads.read_upload(settings, second)) == b"Loan check"
+    last = erase(settings, database, second, actor="operator", reason="asked for")
+    assert (last.upload, last.evidence, last.evidence_shared) == (True, True, False)
+    assert evidence_store.kept(settings) == ()
 
 
 def test_what_still_waits_is_not_erased(settings: Settings, database: Database, hand_in: Callable[[str], str]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
+
+import pytest
 
 from sandbox.errors import Problem
 from sandbox.records import queue
 from sandbox.records.audit import verify
 from sandbox.records.database import Database
-from sandbox.records.tables import OutboxEntry, State, new_id
+from sandbox.records.tables import OutboxEntry, State, Submission, new_id, now
+from sandbox.review import budgets, people
 
 RESULT = queue.Result(
     system="Income estimate",
@@ -154,3 +158,125 @@ def test_problems_are_kept_field_by_field(database: Database) -> None:
     assert found.problems == [
         {"field": "data.columns.sex", "code": "table.column_missing", "message": "…", "params": {"columns": "('a', 1)"}}
     ]
+
+
+def _organisations(database: Database, *names: str) -> list[str]:
+    return [people.create_organisation(database, name=name, actor="test") for name in names]
+
+
+def _hand_in(database: Database, organisation: str, count: int = 1) -> list[str]:
+    """Put many submissions into the queue at once, each a moment after the one before."""
+    begun, ids = now(), [new_id() for _ in range(count)]
+    with database.writing() as session:
+        session.add_all(
+            Submission(
+                id=i,
+                received=begun + dt.timedelta(microseconds=number),
+                name="a.zip",
+                bytes=1,
+                digest="0" * 64,
+                organisation=organisation,
+            )
+            for number, i in enumerate(ids)
+        )
+    return ids
+
+
+def _owner(database: Database, claimed: queue.Claim | None) -> str | None:
+    assert claimed is not None
+    found = queue.find(database, claimed.submission_id)
+    assert found is not None
+    return found.organisation
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_thousand_submissions_of_one_do_not_keep_the_single_one_of_another_waiting(
+    database: Database, workers: int
+) -> None:
+    many, single = _organisations(database, "many", "single")
+    _hand_in(database, many, 1000)
+    running = [queue.claim(database, worker=f"w{n}") for n in range(workers)]
+    assert {_owner(database, claimed) for claimed in running} == {many}
+    (late,) = _hand_in(database, single)
+    row = queue.find(database, late)
+    assert row is not None
+    assert queue.waiting_before(database, row) <= 1
+    first = running.pop(0)
+    assert first is not None
+    queue.end(database, first, state=State.CANCELLED, actor="w")
+    following = queue.claim(database, worker="w0")
+    assert following is not None
+    assert following.submission_id == late
+
+
+def test_organisations_take_turns_until_each_has_nothing_left(database: Database) -> None:
+    names = _organisations(database, "a", "b", "c")
+    for organisation, count in zip(names, (12, 5, 2), strict=True):
+        _hand_in(database, organisation, count)
+    taken = []
+    while (claimed := queue.claim(database, worker="w")) is not None:
+        taken.append(_owner(database, claimed))
+        queue.end(database, claimed, state=State.CANCELLED, actor="w")
+    a, b, c = names
+    assert taken[:6] == [a, b, c, a, b, c]
+    assert taken[6:12] == [a, b, a, b, a, b]
+    assert taken[12:] == [a] * 7
+
+
+def test_what_a_reviewer_runs_again_comes_first(database: Database) -> None:
+    (organisation,) = _organisations(database, "a")
+    first = _hand_in(database, organisation, 3)[0]
+    again = new_id()
+    queue.add(
+        database,
+        submission_id=again,
+        name="rows.csv",
+        size=1,
+        digest="0" * 64,
+        actor="web",
+        organisation=organisation,
+        origin=queue.Origin(holdout_of=first),
+    )
+    claimed = queue.claim(database, worker="w")
+    assert claimed is not None
+    assert claimed.submission_id == again
+
+
+def test_no_more_of_an_organisation_run_than_its_budget_says_and_the_rest_waits(database: Database) -> None:
+    own, other = _organisations(database, "own figure", "everybody's figure")
+    budgets.set_budget(database, own, actor="test", running=1)
+    _hand_in(database, own, 5)
+    _hand_in(database, other, 5)
+    claimed: list[queue.Claim] = []
+    lock = threading.Lock()
+
+    def take() -> None:
+        while (got := queue.claim(database, worker="w", running_at_once=2)) is not None:
+            with lock:
+                claimed.append(got)
+
+    threads = [threading.Thread(target=take) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(str(_owner(database, c)) for c in claimed) == sorted([own, other, other])
+    queue.end(database, claimed[0], state=State.CANCELLED, actor="w")
+    following = queue.claim(database, worker="w", running_at_once=2)
+    assert _owner(database, following) == _owner(database, claimed[0])
+
+
+def test_of_two_that_were_handed_one_claim_only_the_first_begins(database: Database) -> None:
+    _add(database)
+    made = queue.claim(database, worker="service")
+    assert made is not None
+    token = queue.take_over(database, made.submission_id, made.token, worker="node 1")
+    assert token is not None
+    assert queue.take_over(database, made.submission_id, made.token, worker="node 2") is None
+    assert not queue.renew(database, made).held
+    assert not queue.give_back(database, made, actor="service")
+    taken = queue.Claim(submission_id=made.submission_id, token=token, attempt=made.attempt)
+    assert queue.finish(database, taken, RESULT, actor="node 1")
+    assert queue.take_over(database, made.submission_id, token, worker="node 3") is None
+    with database.reading() as session:
+        assert verify(session) == ()

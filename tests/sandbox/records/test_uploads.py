@@ -21,11 +21,12 @@ def test_an_upload_is_hashed_and_kept_under_its_id(settings: Settings) -> None:
     receiving = uploads.Receiving(settings, "a" * 32)
     for piece in (b"one", b"two"):
         receiving.write(piece)
-    path = receiving.keep()
+    receiving.keep()
     receiving.close()
     assert b"".join(uploads.read_upload(settings, "a" * 32)) == b"onetwo"
     assert receiving.digest == hashlib.sha256(b"onetwo").hexdigest()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    (path,) = (settings.state / "uploads").iterdir()
+    assert (path.name, stat.S_IMODE(path.stat().st_mode)) == (f"{'a' * 32}.sealed", 0o600)
 
 
 def test_an_upload_that_is_not_kept_is_gone(settings: Settings) -> None:
@@ -33,7 +34,7 @@ def test_an_upload_that_is_not_kept_is_gone(settings: Settings) -> None:
     receiving.write(b"one")
     receiving.close()
     receiving.close()
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
 
 
 def test_an_upload_past_the_limit_is_refused(settings: Settings) -> None:
@@ -42,7 +43,7 @@ def test_an_upload_past_the_limit_is_refused(settings: Settings) -> None:
     with pytest.raises(uploads.TooLarge):
         receiving.write(b"6")
     receiving.close()
-    assert list(uploads.uploads(settings).iterdir()) == []
+    assert list((settings.state / "uploads").iterdir()) == []
 
 
 def test_the_same_folder_gives_the_same_zip_at_any_time(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def kept(settings: Settings, content: bytes = b"a table with people") -> str:
 def test_an_upload_lies_encrypted_and_comes_back_as_it_was_sent(settings: Settings) -> None:
     content = os.urandom(3) + b"people" * 700_000
     submission = kept(settings, content)
-    assert b"people" not in uploads.upload_path(settings, submission).read_bytes()
+    assert b"people" not in (settings.state / "uploads" / f"{submission}.sealed").read_bytes()
     assert b"".join(uploads.read_upload(settings, submission)) == content
     with uploads.opened(settings, submission) as file:
         assert (file.read_bytes(), stat.S_IMODE(file.stat().st_mode)) == (content, 0o600)
@@ -91,11 +92,11 @@ def test_an_upload_lies_encrypted_and_comes_back_as_it_was_sent(settings: Settin
 
 def test_an_upload_without_its_key_is_erased(settings: Settings) -> None:
     submission = kept(settings)
-    copied = uploads.upload_path(settings, submission).read_bytes()
+    copied = (settings.state / "uploads" / f"{submission}.sealed").read_bytes()
     assert uploads.remove_upload(settings, submission)
     assert not uploads.remove_upload(settings, submission)
     assert list((settings.state / "keys").iterdir()) == []
-    uploads.upload_path(settings, submission).write_bytes(copied)
+    (settings.state / "uploads" / f"{submission}.sealed").write_bytes(copied)
     with pytest.raises(FileNotFoundError):
         list(uploads.read_upload(settings, submission))
 
@@ -103,7 +104,7 @@ def test_an_upload_without_its_key_is_erased(settings: Settings) -> None:
 @pytest.mark.parametrize("change", [lambda raw: raw[:-1], lambda raw: raw[:-1] + bytes([raw[-1] ^ 1]), lambda raw: b""])
 def test_a_changed_upload_is_noticed(settings: Settings, change: Callable[[bytes], bytes]) -> None:
     submission = kept(settings)
-    path = uploads.upload_path(settings, submission)
+    path = settings.state / "uploads" / f"{submission}.sealed"
     path.write_bytes(change(path.read_bytes()))
     with pytest.raises(uploads.Damaged):
         list(uploads.read_upload(settings, submission))
@@ -112,7 +113,7 @@ def test_a_changed_upload_is_noticed(settings: Settings, change: Callable[[bytes
 def test_an_upload_cannot_be_passed_off_as_another_one(settings: Settings) -> None:
     submission = kept(settings)
     other = "c" * 32
-    uploads.upload_path(settings, submission).rename(uploads.upload_path(settings, other))
+    (settings.state / "uploads" / f"{submission}.sealed").rename(settings.state / "uploads" / f"{other}.sealed")
     (settings.state / "keys" / f"{submission}.upload").rename(settings.state / "keys" / f"{other}.upload")
     with pytest.raises(uploads.Damaged):
         list(uploads.read_upload(settings, other))
@@ -120,13 +121,13 @@ def test_an_upload_cannot_be_passed_off_as_another_one(settings: Settings) -> No
 
 def test_what_is_left_by_a_killed_receiver_is_removed_and_what_is_being_received_stays(settings: Settings) -> None:
     living = uploads.Receiving(settings, "a" * 32)
-    dead = uploads.uploads(settings) / f"{'d' * 32}.partial"
+    dead = (settings.state / "uploads") / f"{'d' * 32}.{'e' * 32}.partial"
     dead.write_bytes(b"half")
     (settings.state / "keys" / f"{'d' * 32}.upload").write_bytes(b"k" * 32)
-    for file in uploads.uploads(settings).iterdir():
+    for file in (settings.state / "uploads").iterdir():
         os.utime(file, (1, time.time() - 10))
     assert uploads.remove_partial(settings) == 1
-    assert [p.name for p in uploads.uploads(settings).iterdir()] == [f"{'a' * 32}.partial"]
+    assert [p.name.partition(".")[0] for p in (settings.state / "uploads").iterdir()] == ["a" * 32]
     assert [p.name for p in (settings.state / "keys").iterdir()] == [f"{'a' * 32}.upload"]
     living.close()
     assert list(settings.state.rglob("*.upload")) == []
@@ -147,9 +148,7 @@ def test_a_key_is_wrapped_by_the_master_key_and_opens_with_no_other(settings: Se
             list(uploads.read_upload(wrong, submission))
 
 
-def test_a_master_key_comes_from_the_environment_too(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(keyring.VARIABLE, "0f" * 32)
-    assert keyring.master(settings) == b"\x0f" * 32
+def test_a_master_key_of_another_length_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(keyring.VARIABLE, "0f")
     with pytest.raises(keyring.NoMasterKey, match="64 hexadecimal"):
         keyring.master(settings)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import socket
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +16,7 @@ from sandbox.keys.process import serving
 from sandbox.verifying import verify
 from tests.make import dossiers
 from tests.make.assessments import assessment
-
-MODULE = Path("/usr/lib/softhsm/libsofthsm2.so")
-PIN = "4321"
+from tests.make.tokens import MODULE, PIN
 
 
 @pytest.fixture
@@ -34,21 +30,9 @@ def base(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def token(a_token: str) -> str:
     """A reference to a key that is not there yet, in a token that is."""
-    if not MODULE.exists():
-        assert not os.environ.get("CI"), "the token's library must be there on CI"
-        pytest.skip("softhsm2 is not installed")
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path}/tokens\nlog.level = ERROR\n")
-    monkeypatch.setenv("SOFTHSM2_CONF", str(tmp_path / "softhsm2.conf"))
-    subprocess.run(
-        ["softhsm2-util", "--init-token", "--free", "--label", "ours", "--so-pin", "1234", "--pin", PIN],
-        check=True,
-        capture_output=True,
-    )
-    (tmp_path / "pin").write_text(PIN + "\n")
-    return f"pkcs11:token=ours;object=dossiers?module-path={MODULE}&pin-source=file:{tmp_path}/pin"
+    return a_token.replace("OBJECT", "dossiers")
 
 
 def test_a_key_made_in_a_token_signs_and_never_leaves_it(base: Path, token: str) -> None:
@@ -84,7 +68,7 @@ def test_what_is_wrong_with_a_reference_to_a_token_is_said(token: str, change: t
 def test_a_wrong_pin_is_said_without_showing_it(token: str, tmp_path: Path) -> None:
     (tmp_path / "pin").write_text("987654")
     with pytest.raises(Refused, match="does not take this PIN") as refused:
-        open_signer(token)
+        open_signer(f"{token.partition('&')[0]}&pin-source=file:{tmp_path}/pin")
     assert "987654" not in str(refused.value)
 
 
