@@ -38,7 +38,7 @@ COPY model_cards model_cards
 COPY sandbox sandbox
 ENV UV_PROJECT_ENVIRONMENT=/opt/aiact-sandbox UV_PYTHON=/usr/bin/python3 UV_NO_CACHE=1 UV_NATIVE_TLS=1
 RUN /opt/uv/bin/uv sync --frozen --no-dev --no-editable
-ENV PATH=/opt/aiact-sandbox/bin:/usr/bin:/bin AIACT_SANDBOX_STATE=/var/lib/aiact-sandbox
+ENV PATH=/opt/aiact-sandbox/bin:/usr/bin:/bin AIACT_SANDBOX_STATE=/var/lib/aiact-sandbox MPLCONFIGDIR=/tmp/matplotlib
 VOLUME /var/lib/aiact-sandbox
 
 # No engine, and it opens no upload.

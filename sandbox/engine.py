@@ -216,15 +216,18 @@ def remove_abandoned(settings: Settings, database: Database) -> int:
             continue
         submission_id, token = named[1], int(named[2])
         found = queue.find(database, submission_id)
-        if found is not None:
-            finished = found.dossier == f"{submission_id}.{token}" and not path.name.startswith(".")
-            if finished or (found.state == State.RUNNING and found.token == token):
-                continue
+        finished = found is not None and found.dossier == f"{submission_id}.{token}"
+        if found is not None and found.state == State.RUNNING and found.token == token:
+            continue
+        if finished and not path.name.startswith("."):
+            continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-        dossier_store.remove(settings, f"{submission_id}.{token}")
+        if not finished:
+            # A draft may have become the dossier since it was listed.
+            dossier_store.remove(settings, f"{submission_id}.{token}")
         gone += 1
     return gone
 

@@ -25,9 +25,11 @@ from sandbox.web.security import SMALL_BODY_BYTES
 log = logging.getLogger(__name__)
 
 THREADS = MOST_STREAMS + 8
+CONNECTIONS = 500
 STEADY_SECONDS = 60.0
 LONGEST_PAUSE = 30.0
 STOP_SECONDS = 20.0
+BESIDE_NICENESS = 10
 
 
 class _AsJson(logging.Formatter):
@@ -75,6 +77,8 @@ def _work_beside(settings: Settings, entry: str, parent: int, lease_seconds: flo
     from sandbox.worker import work
 
     log_as("worker", settings.log_format)
+    # Whoever reads a page waits for it; an assessment takes its time anyway.
+    os.nice(BESIDE_NICENESS)
     work(settings, entry=entry, parent=parent, lease_seconds=lease_seconds)
 
 
@@ -164,6 +168,8 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
         host=host.strip("[]"),
         port=int(port),
         threads=THREADS,
+        # A browser keeps its connection: beyond this many, one waits until another leaves.
+        connection_limit=CONNECTIONS,
         ident=None,
         max_request_body_size=settings.upload_bytes + SMALL_BODY_BYTES + 4096,
         channel_timeout=300,

@@ -82,7 +82,10 @@ class SubmitQuery(BaseModel):
         default="", description="id of the organisation it is for; needed only where there are several"
     )
     retention_days: int | None = Field(
-        default=None, ge=1, description="days that upload and evidence may be kept; never longer than the service does"
+        le=36_500,
+        default=None,
+        ge=1,
+        description="days that upload and evidence may be kept; never longer than the service does",
     )
     until_review: bool = Field(
         default=False, description="erase the upload as soon as its review is signed, if that is sooner"

@@ -205,7 +205,12 @@ def of_process(pid: int) -> ControlGroup | None:
     with contextlib.suppress(OSError, ValueError):
         lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
         if (ROOT / "cgroup.controllers").exists():
-            folder = ROOT / next(path for number, _, path in lines if number == "0").lstrip("/")
+            told = next(path for number, _, path in lines if number == "0")
+            folder = ROOT / told.lstrip("/")
+            if told.startswith("/.."):
+                # Told from a namespace of control groups beside it, as in a worker that is a container itself: the
+                # name, which holds the container's id, is looked for in all that is mounted here.
+                folder = next(ROOT.rglob(folder.name), folder)
             return ControlGroup(version=2, memory=folder, pids=folder, cpu=folder) if folder.exists() else None
         paths = {name: path.lstrip("/") for _, names, path in lines for name in names.split(",")}
         mounts = _first_mounts()

@@ -32,7 +32,7 @@ from sandbox.records import audit, queue, uploads
 from sandbox.records import database as opened
 from sandbox.records.database import Database, migrate
 from sandbox.records.mlflow_log import KEY_TAG, SYSTEM_TAG
-from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, new_id
+from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, new_id, now
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.worker import work
@@ -453,3 +453,30 @@ def cut_connections(server: str, settings: Settings) -> int:
 def waiting_letters(database: Database) -> bool:
     with database.reading() as session:
         return session.scalars(select(OutboxEntry).where(OutboxEntry.logged.is_(None))).first() is not None
+
+
+def test_what_is_left_beside_a_finished_dossier_is_removed_without_it(settings: Settings, database: Database) -> None:
+    submission = "0" * 32
+    with database.writing() as session:
+        session.add(
+            Submission(
+                id=submission,
+                received=now(),
+                name="a.zip",
+                bytes=1,
+                digest="0" * 64,
+                state=State.DONE,
+                token=2,
+                dossier=f"{submission}.2",
+            )
+        )
+    root = uploads.dossiers(settings)
+    kept = root / f"{submission}.2"
+    # A draft is listed, and its process finishes before the record is asked.
+    for folder in (kept, root / f".{submission}.2.draft", root / f"{submission}.1"):
+        folder.mkdir()
+        (folder / "dossier.json").write_text("{}")
+    kept.with_name(f"{kept.name}.zip").write_bytes(b"zip")
+    assert engine.remove_abandoned(settings, database) == 2
+    assert sorted(p.name for p in root.iterdir()) == [kept.name, f"{kept.name}.zip"]
+    assert (kept / "dossier.json").is_file()

@@ -25,7 +25,7 @@ from sandbox.web.words import Pages
 from tests.conftest import skip_or_fail
 
 PASSWORD = "four words that differ"  # of people who exist in a test
-PATIENCE = 60_000
+PATIENCE = 90_000
 """How long one step of a browser may take on a machine that does other things too, in milliseconds."""
 
 WHO = {

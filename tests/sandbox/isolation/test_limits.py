@@ -112,3 +112,17 @@ def test_without_a_group_to_write_to_there_is_none(
 def test_no_limit_can_be_switched_off(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"{name} must be above 0"):
         replace(Limits(), **{name: value})
+
+
+def test_a_group_beside_the_workers_own_namespace_is_found_by_its_name(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"docker-{'ab' * 32}.scope"
+    group = control(tree / "system.slice" / name)
+    read = Path.read_text
+    told = {"/proc/77/cgroup": f"0::/../{name}\n", "/proc/78/cgroup": "0::/../docker-gone.scope\n"}
+    monkeypatch.setattr(Path, "read_text", lambda self, *how: told.get(str(self)) or read(self, *how))
+    found = groups.of_process(77)
+    assert found is not None
+    assert (found.version, found.memory) == (2, group)
+    assert groups.of_process(78) is None

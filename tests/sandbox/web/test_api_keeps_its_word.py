@@ -165,6 +165,18 @@ def test_a_query_that_is_wrong_is_refused_by_name(known: Known, query: str) -> N
     assert query.partition("=")[0] in answer.get_json(force=True)["detail"]
 
 
+@pytest.mark.parametrize("days", ["0", "36501", "9" * 40])
+def test_days_that_no_record_can_hold_are_refused(known: Known, days: str) -> None:
+    answer = known.app.test_client().post(
+        f"{API}?retention_days={days}",
+        data=b"Benefits",
+        content_type="application/zip",
+        headers={"Authorization": f"Bearer {known.token}"},
+    )
+    assert answer.status_code == 422
+    assert "retention_days" in answer.get_json(force=True)["detail"]
+
+
 def test_each_file_of_a_dossier_is_listed_and_fetched(known: Known) -> None:
     listed = known.get(f"{API}/{known.submissions[0]}/files").get_json()["files"]
     assert "dossier.json" in [f["name"] for f in listed]
