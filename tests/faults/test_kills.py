@@ -83,7 +83,11 @@ class Tracking:
         more = ["--backend-store-uri", store, "--artifacts-destination", str(self._folder / "artifacts")]
         with (self._folder / "log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, *command, *more], stdout=log, stderr=log, start_new_session=True
+                [sys.executable, *command, *more],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
             )
 
     def kill(self) -> None:

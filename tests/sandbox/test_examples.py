@@ -45,7 +45,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def test_every_sector_has_an_example_and_an_expectation() -> None:
-    assert set(SECTORS) == set(EXPECTED) == {p.name for p in FOLDER.iterdir() if p.is_dir() and p.name[0] not in "._"}
+    folders = {p.name for p in FOLDER.iterdir() if p.is_dir() and p.name[0] not in "._"}
+    assert set(SECTORS) == set(EXPECTED) == folders - {"pipelines"}
 
 
 @pytest.mark.parametrize("sector", SECTORS)

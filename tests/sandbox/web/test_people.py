@@ -230,7 +230,7 @@ def test_a_token_is_shown_once_acts_in_its_scope_and_ends(client: FlaskClient, d
     assert token[1] not in client.get("/en/account").text
     program = {"headers": {"Authorization": f"Bearer {token[1]}"}}
     fresh = client.application.test_client()
-    assert fresh.get("/api/v1/submissions", **program).get_json() == {"submissions": []}
+    assert fresh.get("/api/v1/submissions", **program).get_json() == {"submissions": [], "next": None}
     refused = fresh.post("/api/v1/submissions", data=b"x", content_type="application/zip", **program)
     assert refused.status_code == 403
     assert client.get("/api/v1/submissions").status_code == 401, "a browser's session is no token"
