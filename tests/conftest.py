@@ -110,10 +110,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session")
 def s3() -> Iterator[dict[str, str]]:
     """The variables that lead to an S3 server of this session; they are set."""
+    from multiprocessing import forkserver
+
     from tests.make import s3
 
     with s3.reachable() as variables:
+        # One that was started before these variables were set would not hand them on.
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # no public way
         yield variables
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]  # as above
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,12 @@ def main(connection: socket.socket) -> None:
     lock.write_text(settled["resolved"])
     target = WORK / "environment"
     install = ["install", *common, "--quiet", "--target", str(target), "--no-deps", "--require-hashes"]
-    failed = _run([*install, "--link-mode", "hardlink", "--compile-bytecode", "-r", str(lock)], environment)
+    install += ["--link-mode", "hardlink", "--compile-bytecode", "-r", str(lock)]
+    failed = _run(install, environment)
+    if failed is not None:
+        # The index named these versions a moment ago. One that is served from several places can lack, at one of them,
+        # what it has at another; it is asked once more, and nothing that was kept of its answers counts.
+        failed = _run([*install, "--refresh"], environment)
     if failed is not None:
         _send(connection, FAILED, body=failed)
         return

@@ -16,7 +16,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Final, Literal
 
 from sqlalchemy import delete, func, select, update
-from werkzeug.security import check_password_hash
 
 from sandbox.records import audit
 from sandbox.records.database import Database, Session
@@ -159,6 +158,8 @@ def _fits(hashed: str, password: str) -> bool:
     password = password[:LONGEST_PASSWORD]
     with MOST_AT_ONCE:
         if hashed.startswith(OLD_HASH):
+            from werkzeug.security import check_password_hash
+
             return check_password_hash(hashed, password)
         try:
             return _hasher().verify(hashed, password)
