@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import multiprocessing
 import socket
@@ -382,3 +383,44 @@ def test_the_key_depends_on_dossier_and_run(tmp_path: Path) -> None:
     a, b, c = (mlflow_log.key_of(tmp_path / n) for n in "abc")
     assert a == b != c
     assert Run.from_json((tmp_path / "c" / "run.json").read_bytes()).who == "x"
+
+
+def test_the_one_credential_of_mlflow_goes_with_what_is_logged_and_is_read_from_a_file(
+    folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "to be put back")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (folder.parent / "credential").write_text("logger:a secret\n")
+    asked: list[str | None] = []
+
+    class Asking(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization"))
+            self.send_response(401)
+            self.end_headers()
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Asking)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    there = replace(
+        settings,
+        mlflow_tracking_uri=f"http://127.0.0.1:{server.server_port}",
+        mlflow_credential_file=str(folder.parent / "credential"),
+    )
+    try:
+        drained = log(folder, there)
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert drained.waiting == 1
+    assert set(asked) == {"Basic " + base64.b64encode(b"logger:a secret").decode()}
+    (folder.parent / "credential").write_text("no colon")
+    with pytest.raises(ValueError, match="name:password"):
+        mlflow_log.credential(there)
