@@ -77,12 +77,15 @@ class Material:
         }
 
     def fault(self) -> str | None:
-        """Say the model's fault, or None where it answered."""
+        """Say what the model did not answer and why, or None where it answered everything."""
         fault = self.dossier.model_fault
         if fault is None:
             return None
         known = str(fault.get("code", "unknown"))
-        return self.words.find(f"reasons.values.fault.{known}") or known
+        why = self.words.find(f"reasons.values.fault.{known}") or known
+        # Its answers to the rows themselves are all there; only what was made up of them was too much for it.
+        which = "question_fault" if fault.get("rows_answered") else "model_fault"
+        return self.words(f"card.attested.{which}", fault=why)
 
     def attestation(self) -> tuple[str, ...]:
         """Say whether it is a public package, who attests it and how: the first lines of everything that leaves."""
@@ -102,7 +105,7 @@ class Material:
                 sentences.append(words("card.attested.documents"))
         fault = self.fault()
         if fault is not None:
-            sentences.append(words("card.attested.model_fault", fault=fault))
+            sentences.append(fault)
         return tuple(sentences)
 
     def _publication(self) -> tuple[str, ...]:

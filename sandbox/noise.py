@@ -306,7 +306,7 @@ def _opendp() -> Any:
         import opendp.prelude as dp
     except ImportError as absent:
         message = "noise is drawn by OpenDP, which is not installed: pip install 'aiact-sandbox[noise]'"
-        raise Refused(Problem(field="epsilon", code="noise.library", message=message)) from absent
+        raise Refused(Problem(field="epsilon", code="noise.not_installed", message=message)) from absent
     return dp
 
 

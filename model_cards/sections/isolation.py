@@ -31,8 +31,7 @@ def section(material: Material) -> Section:
     blocks: list[Block] = []
     fault = material.fault()
     if fault is not None:
-        said = words("card.attested.model_fault", fault=fault)
-        blocks.append(Callout(title=words("card.isolation.fault"), lines=(line(said),), tone=Tone.BEYOND))
+        blocks.append(Callout(title=words("card.isolation.fault"), lines=(line(fault),), tone=Tone.BEYOND))
     if run is None:
         blocks.append(Paragraph(line=line(words("card.isolation.no_run"))))
     elif run.receipt is None:

@@ -175,7 +175,7 @@ def _missing(material: Material) -> tuple[Line, ...]:
         said.append(line(words("summary.missing_not_run")))
     fault = material.fault()
     if fault is not None:
-        said.append(line(words("card.attested.model_fault", fault=fault)))
+        said.append(line(fault))
     return tuple(said) or (line(words("summary.missing_none")),)
 
 

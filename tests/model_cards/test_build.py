@@ -158,6 +158,14 @@ def test_a_model_that_failed_is_said_so_at_the_top() -> None:
     assert "it did not answer in time" in part(card, "isolation")
 
 
+def test_a_model_that_failed_at_a_question_of_ours_is_not_said_to_have_failed_at_its_own_rows() -> None:
+    fault = {"code": "crashed", "rows_answered": True, "question": "never_seen"}
+    card = build(assessment(model_fault=fault), "en")
+    assert "answered every row as it was handed in" in str(card.opening[0])
+    assert "it crashed" in part(card, "summary")
+    assert "did not give all the answers" not in str(card.opening[0])
+
+
 def test_a_dossier_without_a_limit_beyond_gives_no_verdict() -> None:
     card = build(assessment(findings=(within(), documentation()), figures=()), "en")
     said = part(card, "summary")

@@ -101,9 +101,16 @@ def test_a_short_table_stays_on_one_page_and_each_note_with_its_row(lines: int) 
 def test_pages_are_numbered_listed_and_referred_to(reader: PdfReader) -> None:
     pages = [page.extract_text() for page in reader.pages]
     assert len(pages) >= 8
-    assert any(word in pages[0] for word in ("Contents", "Inhoud"))
+    assert any(word in pages[1] for word in ("Contents", "Inhoud"))
     assert any(f"2 {word} {len(pages)}" in pages[1] for word in ("of", "van"))
     assert len(reader.outline) > 5
+
+
+@pytest.mark.parametrize("lang", ["en", "nl"])
+def test_no_page_of_a_full_assessment_is_empty(lang: str) -> None:
+    found = PdfReader(io.BytesIO(pdf.render(measured_by_all_checks(), lang)))
+    # Beside its head and its number a page holds something.
+    assert [n for n, page in enumerate(found.pages, 1) if len(page.extract_text().split()) < 25] == []
 
 
 @pytest.mark.parametrize("lang", ["en", "nl"])
