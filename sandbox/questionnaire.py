@@ -20,6 +20,7 @@ from checks.declaration import Declaration
 from model_cards.words import Words
 from sandbox.errors import Problem, Refused
 from sandbox.intake.problems import problem
+from sandbox.intake.quarantine import MANIFEST
 from sandbox.intake.strict_yaml import read_yaml
 
 LARGEST_BYTES = 1024**2
@@ -73,7 +74,8 @@ def classify(path: Path | str, *, as_of: dt.date | None = None) -> Risk:
     """Classify from a form, from a file of answers, or from a submission. No model is needed.
 
     Args:
-        path: a form as printed, a file with answers by question id, or a folder with `submission.yaml`.
+        path: a form as printed, a file with answers by question id, or a folder with `submission.yaml`. In a
+            submission the organisation is what `submission.yaml` says; else what the form says, or `ORGANISATION`.
         as_of: the date that law is applied at; today where not given.
 
     Returns:
@@ -82,26 +84,7 @@ def classify(path: Path | str, *, as_of: dt.date | None = None) -> Risk:
     Raises:
         Refused: a file is missing or is not YAML, a question or an answer is not one; all problems at once.
     """
-    path = Path(path)
-    organisation: Mapping[str, Any] = ORGANISATION
-    if path.is_dir():
-        stated = _read(path / "submission.yaml")
-        system = stated.get("system", {})
-        provider = system.get("provider", {}) if isinstance(system, Mapping) else {}
-        organisation = {"roles": system.get("roles", ["provider"]), "public_body": system.get("public_body", "no")}
-        organisation |= {n: provider[n] for n in ("size", "country") if isinstance(provider, Mapping) and n in provider}
-        named = stated.get("answers")
-        if not isinstance(named, str):
-            raise Refused(
-                Problem(field="answers", code="answers.absent", message="the submission names no answers file")
-            )
-        content = _read(path / named)
-    else:
-        content = _read(path)
-    if isinstance(content.get("answers"), Mapping):
-        organisation = content.get("organisation", organisation)
-        content = content["answers"]
-    declaration = _declared(content, organisation)
+    declaration = _declared(*_stated(Path(path)))
     rules = law.load()
     wrong = [
         problem(
@@ -116,6 +99,26 @@ def classify(path: Path | str, *, as_of: dt.date | None = None) -> Risk:
     if wrong:
         raise Refused(wrong)
     return classify_declaration(declaration, rules, as_of=as_of or dt.date.today())
+
+
+def _stated(path: Path) -> tuple[Mapping[str, Any], Any]:
+    """Read the answers, and what is said of the organisation: by the submission that names them, else by the form."""
+    folder, name = (path, None) if path.is_dir() else (path.parent, path.name)
+    stated = _read(folder / MANIFEST) if name is None or (folder / MANIFEST).is_file() else {}
+    named = stated.get("answers")
+    if name is None and not isinstance(named, str):
+        raise Refused(Problem(field="answers", code="answers.absent", message="the submission names no answers file"))
+    content = _read(folder / (name or str(named)))
+    answers = content.get("answers")
+    if name is None or name == named:
+        system = stated.get("system")
+        system = system if isinstance(system, Mapping) else {}
+        provider = system.get("provider")
+        given = {**system, **(provider if isinstance(provider, Mapping) else {})}
+        organisation = {n: given[n] for n in ORGANISATION if n in given}
+    else:
+        organisation = content.get("organisation", ORGANISATION) if isinstance(answers, Mapping) else ORGANISATION
+    return (answers if isinstance(answers, Mapping) else content), organisation
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -194,7 +197,9 @@ def _told(risk: Risk, words: Words) -> Iterator[str]:
             since = _since(duty.applies_from, risk.as_of, words)
             contested = f" ({words('terminal.contested')})" if duty.contested else ""
             role = words.role(duty.role)
-            yield f"  - {role}: {words.duty(duty.id)} ({duty.provision}), {since}{contested}"
+            when = f"{since}{contested}" if duty.status != "not_applicable" else words(f"law.statuses.{duty.status}")
+            yield f"  - {role}: {words.duty(duty.id)} ({duty.provision}), {when}"
+            yield from (f"    {words.duty_note(note)}" for note in duty.notes)
             if other := duty.applies_from_other_reading:
                 dates = {"other_reading": words.date(other), "applies_from": words.date(duty.applies_from)}
                 yield f"    {words('law.contested', **dates)}"

@@ -32,7 +32,7 @@ STATED = "stated."
 
 
 class Claim(BaseModel):
-    """A figure that the provider claims, and what was measured of it: the interval's end nearest to the claim."""
+    """A figure that the provider claims, and the one measured, where the whole interval falls short of the claim."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

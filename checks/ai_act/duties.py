@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from checks.ai_act.answers import Profile, certain
-from checks.ai_act.logic import Known, conjunction
+from checks.ai_act.logic import FALSE, Known, Verdict, conjunction
 from checks.ai_act.risk import Duty, Risk
 from checks.ai_act.rules import DateVariant, DutyRule, RouteRule, Rules
 from checks.declaration import Declaration
@@ -36,13 +36,21 @@ def duties(risk: Risk, declaration: Declaration, rules: Rules, *, as_of: dt.date
 
 def follow(known: Known, rules: Rules, *, as_of: dt.date, is_determined: bool) -> tuple[Duty, ...]:
     """List the duties that follow from facts already read; see `duties`."""
-    holders = {role.id: role.when for role in rules.roles}
+    holders = held_roles(known, rules)
     found = []
     for rule in rules.duties:
-        verdict = conjunction([known.holds(holders[rule.role]), known.holds(rule.when)])
+        verdict = conjunction([holders[rule.role], known.holds(rule.when)])
         if verdict.truth or (verdict.truth is None and is_determined):
             found.append(_duty(rule, known, as_of=as_of, is_open=verdict.truth is None))
     return tuple(found)
+
+
+def held_roles(known: Known, rules: Rules) -> dict[str, Verdict]:
+    """Tell of each role, by id, whether the organisation has it for this system."""
+    return {
+        role.id: FALSE if role.ends_when is not None and known.holds(role.ends_when).truth else known.holds(role.when)
+        for role in rules.roles
+    }
 
 
 def dated(rule: DutyRule | RouteRule, known: Known) -> tuple[dt.date | None, dt.date | None, bool]:

@@ -196,6 +196,8 @@ class RoleRule(Cited):
     """When an organisation has the duties of a role."""
 
     when: Condition
+    ends_when: Condition | None = None
+    """Where this is certain, another has the role for this system; while it is open, who has it keeps it."""
 
 
 class OtherLawRule(Cited):
@@ -509,7 +511,7 @@ def _union_of_atoms() -> set[str]:
 
 def _conditions(rules: Rules) -> Iterator[tuple[str, Condition]]:
     for kind, rule in rule_ids(rules):
-        for field in ("when", "asked_when", "lifted_when"):
+        for field in ("when", "asked_when", "lifted_when", "ends_when"):
             condition = getattr(rule, field, None)
             if isinstance(condition, str | Combination):
                 yield f"{kind} {rule.id}.{field}", condition

@@ -16,6 +16,7 @@ from typing import Any
 
 from checks import resources
 from checks.ai_act.answers import Profile, facts
+from checks.ai_act.duties import held_roles
 from checks.ai_act.logic import conjunction, disjunction
 from checks.ai_act.rules import load
 from checks.declaration import Declaration
@@ -89,6 +90,24 @@ class Passage:
     said: str
 
 
+def counted(items: Sequence[Item], definition: str) -> tuple[Measure, ...]:
+    """Count the items in each state; exact, for items are no sample of anything."""
+    counts = Counter(item.state for item in items)
+    return tuple(
+        Measure(
+            name=state,
+            value=float(counts[state]),
+            low=float(counts[state]),
+            high=float(counts[state]),
+            rows=len(items),
+            unit="count",
+            definition=definition,
+            interval="exact",
+        )
+        for state in STATES
+    )
+
+
 def look_for(evidence: View, part: str, short_words: int) -> Result:
     """Look for the items of a part that matters only where a duty follows from the answers.
 
@@ -119,9 +138,9 @@ def why_not_asked(declaration: Declaration, part: str, rules_version: str | None
     """
     rules = load(rules_version)
     known = facts(declaration.answers, Profile.of(declaration), rules)
-    holders = {role.id: role.when for role in rules.roles}
+    holders = held_roles(known, rules)
     duties = [d for d in rules.duties if d.id in _parts()[part]["duties"]]
-    follows = disjunction([conjunction([known.holds(holders[d.role]), known.holds(d.when)]) for d in duties])
+    follows = disjunction([conjunction([holders[d.role], known.holds(d.when)]) for d in duties])
     if follows.truth is not False:
         return None
     return Reason(code="no_such_duty", params={"provision": ", ".join(d.provision for d in duties)})
@@ -150,21 +169,8 @@ def look(documents: Sequence[Document], part: str, short_words: int) -> Measured
         or Item(id=item.id, state="not_found")
         for item in wanted
     )
-    counts = Counter(item.state for item in found)
     return Measured(
-        measures=tuple(
-            Measure(
-                name=state,
-                value=float(counts[state]),
-                low=float(counts[state]),
-                high=float(counts[state]),
-                rows=len(found),
-                unit="count",
-                definition=f"checks.documentation.{part}",
-                interval="exact",
-            )
-            for state in STATES
-        ),
+        measures=counted(found, f"checks.documentation.{part}"),
         items=found,
         reason=Reason(code="adequacy_not_judged", params={"documents": len(documents), "items": len(found)}),
     )

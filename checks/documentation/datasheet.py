@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from checks.documentation._reading import STATES, is_placeholder, quoted
+from checks.documentation._reading import counted, is_placeholder, quoted
 from checks.evidence import View
-from checks.finding import Item, Measure, Measured, NotApplicable, Reason, Rejudge, Result
+from checks.finding import Item, Measured, NotApplicable, Reason, Rejudge, Result
 from checks.policy import Terms
 from checks.registry import check
 
@@ -58,21 +57,8 @@ def datasheet(evidence: View, terms: Terms) -> Result:
     of_training = sheet.get("training")
     if declaration.data.training is not None or of_training is not None:
         items += _items("training_", of_training if isinstance(of_training, Mapping) else {}, said)
-    counts = Counter(item.state for item in items)
     return Measured(
-        measures=tuple(
-            Measure(
-                name=state,
-                value=float(counts[state]),
-                low=float(counts[state]),
-                high=float(counts[state]),
-                rows=len(items),
-                unit="count",
-                definition="checks.documentation.datasheet",
-                interval="exact",
-            )
-            for state in STATES
-        ),
+        measures=counted(items, "checks.documentation.datasheet"),
         items=items,
         reason=Reason(code="truth_not_judged", params={"items": len(items)}),
     )

@@ -11,6 +11,8 @@ import yaml
 from checks.ai_act.rules import load
 from model_cards.words import Words
 from sandbox.questionnaire import classify, form, told
+from sandbox.settings import Settings
+from sandbox.starting import start
 
 TODAY = dt.date(2026, 11, 24)
 BENEFITS = {
@@ -62,3 +64,29 @@ def test_a_file_of_an_earlier_form_is_still_read(tmp_path: Path) -> None:
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(answers), encoding="utf-8")
     now, before = (classify(tmp_path / f"{name}.yaml", as_of=TODAY) for name in ("now", "earlier"))
     assert now == before
+
+
+def test_answers_beside_their_submission_are_read_for_who_hands_it_in(settings: Settings, tmp_path: Path) -> None:
+    start(tmp_path / "s", sector="benefits", settings=settings)
+    of_the_folder = classify(tmp_path / "s", as_of=TODAY)
+    assert {"deployer_27", "deployer_26_8"} <= {d.id for d in of_the_folder.duties}
+    assert "nl_algorithm_register" in {o.id for o in of_the_folder.other_law}
+    assert classify(tmp_path / "s" / "answers.yaml", as_of=TODAY) == of_the_folder
+    form_within = {"organisation": {"roles": ["importer"]}, "answers": BENEFITS | {"services_use": ["reclaim_signal"]}}
+    (tmp_path / "s" / "answers.yaml").write_text(yaml.safe_dump(form_within), encoding="utf-8")
+    assert "importer" not in {d.role for d in classify(tmp_path / "s", as_of=TODAY).duties}, "as the form says"
+
+
+@pytest.mark.parametrize("lang", ["en", "nl"])
+def test_a_duty_that_does_not_reach_an_older_system_says_so(lang: str, tmp_path: Path) -> None:
+    credit = {"areas": ["credit"], "services_use": ["credit_persons"], "users": ["others"]}
+    older = BENEFITS | credit | {"placed_when": "before_2026_08_02", "design_change": "no", "role_change": ["none"]}
+    path = tmp_path / "answers.yaml"
+    path.write_text(yaml.safe_dump(older), encoding="utf-8")
+    risk = classify(path, as_of=TODAY)
+    assert "not_applicable" in {d.status for d in risk.duties}
+    words = Words(lang)
+    said = told(risk, lang)
+    assert words.duty_note("legacy_unchanged") in said
+    lifted = next(d for d in risk.duties if d.status == "not_applicable")
+    assert f"{words.duty(lifted.id)} ({lifted.provision}), {words('law.statuses.not_applicable')}" in said

@@ -126,3 +126,16 @@ def test_duties_can_be_asked_for_on_their_own() -> None:
     case = case_named("AC-09")
     risk = _risk("AC-09")
     assert duties(risk, declare(case), law.load(), as_of=TODAY) == risk.duties
+
+
+def test_a_provider_stays_one_until_it_is_said_that_another_took_over() -> None:
+    case = case_named("R-taken")
+    left_open = classify(declare(case, {**case["answers"], "role_change": ["unknown"]}), law.load(), as_of=TODAY)
+    settled = classify(declare(case, {**case["answers"], "role_change": ["none"]}), law.load(), as_of=TODAY)
+    of_provider = [d for d in settled.duties if d.role == "provider"]
+    assert len(of_provider) > 15
+    assert [d for d in left_open.duties if d.role == "provider"] == of_provider
+    both = classify(
+        declare(case, {**case["answers"], "role_change": ["own_name", "taken_over"]}), law.load(), as_of=TODAY
+    )
+    assert [d for d in both.duties if d.role == "provider"] == of_provider
