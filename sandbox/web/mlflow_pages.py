@@ -10,6 +10,7 @@ Assumes of its caller: the guard has found somebody who may read in at least one
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,6 +29,9 @@ blueprint = Blueprint("mlflow", __name__, url_prefix="/mlflow")
 
 SECONDS: Final = 20
 LARGEST_BODY: Final = 64 * 1024
+LISTED_AT_ONCE: Final = 1000
+PAGE_FILES: Final = re.compile(r"static-files(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+")
+"""Names of the files of MLflow's pages: none leads upwards, and none means something else once it is decoded again."""
 PASSED_BACK: Final = ("Content-Type", "Content-Disposition", "Last-Modified", "ETag")
 
 RUN_QUERIES: Final = ("run_id", "run_uuid", "run_ids")
@@ -93,6 +97,35 @@ class Reader:
         found = self._json(f"logged-models/{model_id}")
         self.allow_experiments([found["model"]["info"]["experiment_id"]])
 
+    def experiments(self, asked: Mapping[str, Any]) -> list[Any] | requests.Response:
+        """List the reader's experiments; what is asked for is looked for among them alone.
+
+        How many pages there are of an answer would otherwise tell whether another's experiment has a name or tag.
+
+        Args:
+            asked: `filter`, `order_by` and `view_type` of MLflow, each where it is given.
+
+        Returns:
+            All of them, by organisation; MLflow's own answer where it refuses what is asked.
+        """
+        found: list[Any] = []
+        given = str(asked.get("filter") or "")
+        own = "" if self._whose is None else "tags.`{}` = '{}'"
+        for organisation in ("",) if self._whose is None else self._whose:
+            # Ours stands first: what follows can begin a comment.
+            both = " AND ".join(filter(None, (own.format(ORGANISATION_TAG, organisation), given)))
+            page = {**asked, "filter": both, "max_results": LISTED_AT_ONCE}
+            while True:
+                answer = self.ask("POST", "ajax-api/2.0/mlflow/experiments/search", json=page)
+                if answer.status_code != 200:
+                    return answer
+                told = answer.json()
+                found += [e for e in told.get("experiments", []) if self.owns(e.get("tags", []))]
+                if not told.get("next_page_token"):
+                    break
+                page["page_token"] = told["next_page_token"]
+        return found
+
     def owns(self, tags: Iterable[Mapping[str, str]]) -> bool:
         """Tell whether an experiment with these tags is the reader's."""
         if self._whose is None:
@@ -113,11 +146,11 @@ def _by_run_query(reader: Reader) -> None:
 
 
 def _by_experiments_in_body(reader: Reader) -> None:
-    reader.allow_experiments(_strings(_body().get("experiment_ids")))
-
-
-def _by_run_in_body(reader: Reader) -> None:
-    reader.allow_runs(_strings(_body().get("run_ids")))
+    body = _body()
+    # MLflow takes a field by its other spelling too, and the last of both.
+    if not all(re.fullmatch("[a-z_]+", name) for name in body):
+        raise NotAllowed("the request cannot be read")
+    reader.allow_experiments(_strings(body.get("experiment_ids")))
 
 
 def _by_graphql(reader: Reader) -> None:
@@ -171,7 +204,7 @@ READS: Final[Mapping[tuple[str, str], Check | None]] = {
 LISTS: Final = frozenset(
     {("GET", "ajax-api/2.0/mlflow/experiments/search"), ("POST", "ajax-api/2.0/mlflow/experiments/search")}
 )
-"""Reads that list experiments of everybody: the answer is passed on without those of others."""
+"""Reads that list experiments: they are asked for among the reader's own alone."""
 
 
 @blueprint.get("/")
@@ -183,12 +216,12 @@ def home() -> Response:
 @blueprint.route("/<path:path>", methods=["GET", "POST"])
 def read(path: str) -> Response:
     """Pass on one address of MLflow's, where the tables allow it."""
-    if request.method == "GET" and path.startswith("static-files/") and ".." not in path:
+    if request.method == "GET" and PAGE_FILES.fullmatch(path):
         return _passed("GET", path)
     reader = _reader()
     asked = (request.method, path)
     if asked in LISTS:
-        return _listed(reader, path)
+        return _listed(reader)
     if request.method == "GET" and path.startswith("ajax-api/2.0/mlflow/logged-models/"):
         model_id = path.removeprefix("ajax-api/2.0/mlflow/logged-models/")
         if not model_id.replace("-", "").isalnum():
@@ -202,13 +235,17 @@ def read(path: str) -> Response:
     return _passed(request.method, path)
 
 
-def _listed(reader: Reader, path: str) -> Response:
-    answer = reader.ask(request.method, path, **_asked())
-    if answer.status_code != 200:
-        return _answer(answer)
-    found = answer.json()
-    found["experiments"] = [e for e in found.get("experiments", []) if reader.owns(e.get("tags", []))]
-    return Response(json.dumps(found), 200, mimetype="application/json")
+def _listed(reader: Reader) -> Response:
+    if request.method == "POST":
+        given = _body()
+    else:
+        given = {"order_by": request.args.getlist("order_by")} | {
+            n: request.args.get(n) for n in ("filter", "view_type")
+        }
+    found = reader.experiments({n: given[n] for n in ("filter", "order_by", "view_type") if given.get(n)})
+    if not isinstance(found, list):
+        return _answer(found)
+    return Response(json.dumps({"experiments": found}), 200, mimetype="application/json")
 
 
 def _passed(method: str, path: str, *, is_page: bool = False) -> Response:

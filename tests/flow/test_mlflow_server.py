@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -27,19 +23,14 @@ from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
-from tests.conftest import skip_or_fail
+from sandbox.web import mlflow_pages
 from tests.make import postgres, runs
 from tests.make.s3 import bucket as make_bucket
+from tests.make.waiting import free_port, until_it_answers
 
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
 PASSWORD = "four words that differ"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -64,15 +55,7 @@ def server(stores: tuple[str, str], s3: dict[str, str], tmp_path_factory: pytest
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
-        until = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None, (folder / "log").read_text()
-                assert time.monotonic() < until, (folder / "log").read_text()
-                time.sleep(0.3)
+        until_it_answers(f"{address}/health", process)
         yield address
     finally:
         process.terminate()
@@ -187,6 +170,7 @@ def test_nothing_of_another_organisation_is_reached(reading: Any) -> None:
         search(north, experiment),
         search(north, mine["experiment_id"], experiment),
         search(north),
+        search(north, mine["experiment_id"], experimentIds=[experiment]),
         north.get(f"/mlflow/ajax-api/2.0/mlflow/experiments/get?experiment_id={experiment}"),
         north.get(f"/mlflow/ajax-api/2.0/mlflow/runs/get?run_id={run_id}"),
         north.get(f"/mlflow/ajax-api/2.0/mlflow/artifacts/list?run_id={run_id}"),
@@ -200,6 +184,43 @@ def test_nothing_of_another_organisation_is_reached(reading: Any) -> None:
     ]
     assert {answer.status_code for answer in refused} == {404}
     assert south.post("/mlflow/graphql", json={**graph, "variables": {"data": {"runId": run_id}}}).status_code == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nothing_tells_whether_an_experiment_of_others_has_a_name(reading: Any, method: str) -> None:
+    north = reading("North")
+
+    def answer(filter_: str) -> Any:
+        asked = {"filter": filter_, "max_results": 1}
+        how: dict[str, Any] = {"json": asked} if method == "POST" else {"query_string": asked}
+        return north.open("/mlflow/ajax-api/2.0/mlflow/experiments/search", method=method, **how).get_json()
+
+    for given in ("name LIKE '%decisions%'", ""):
+        (found,) = answer(given).pop("experiments")
+        assert found["name"].startswith("Loan decisions (North")
+    # More than one would fill this page, and there is no second one to be told of.
+    assert answer("name LIKE '%decisions%'").keys() == {"experiments"}
+    assert answer("name LIKE '%South%'") == answer("name LIKE '%Nowhere%'") == {"experiments": []}
+    for evading in ("name LIKE '%' --", "-- ", "name LIKE '%' OR name LIKE '%'"):
+        assert "South" not in str(answer(evading))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "static-files/%252e%252e/ajax-api/2.0/mlflow/experiments/search",
+        "static-files/%252E%252e%252fajax-api/2.0/mlflow/experiments/search",
+        "static-files/a/%252e%252e/%252e%252e/graphql",
+        "static-files/index.html%3f",
+    ],
+)
+def test_what_leads_upwards_once_it_is_decoded_again_never_leaves_for_the_server(
+    reading: Any, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(mlflow_pages.Reader, "ask", lambda _self, _method, path, **_: asked.append(path))
+    assert reading("North").get(f"/mlflow/{path}").status_code == 404
+    assert asked == []
 
 
 @pytest.mark.parametrize(
@@ -229,41 +250,32 @@ def test_a_stranger_is_sent_to_sign_in(installation: tuple[Settings, dict[str, s
 
 
 def test_mlflows_own_page_shows_the_card_in_a_browser(
-    installation: tuple[Settings, dict[str, str]], reading: Any
+    installation: tuple[Settings, dict[str, str]], reading: Any, browser: Any
 ) -> None:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        skip_or_fail("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
     settings = replace(installation[0], listen=f"127.0.0.1:{free_port()}")
     app = create_app(settings)
     web = create_server(app, listen=settings.listen, threads=8)
     threading.Thread(target=web.run, daemon=True).start()
     try:
-        with sync_playwright() as started:
-            opened = started.chromium.launch(
-                executable_path=program, args=["--no-sandbox"] if os.geteuid() == 0 else []
-            )
-            page = opened.new_page(viewport={"width": 1400, "height": 1000})
-            page.goto(f"http://{settings.listen}/en/sign-in")
-            page.fill("[name=login]", "north")
-            page.fill("[name=password]", PASSWORD)
-            page.click("main button")
-            page.goto(f"http://{settings.listen}/mlflow/#/experiments")
-            page.get_by_text("Loan decisions (North").first.wait_for(timeout=60_000)
-            assert page.get_by_text("Loan decisions (South").count() == 0
-            (mine,) = experiments(reading("North"))
-            experiment = mine["experiment_id"]
-            run_id = search(reading("North"), experiment, filter="tags.assessment != ''").get_json()["runs"][0]["info"][
-                "run_id"
-            ]
-            page.goto(f"http://{settings.listen}/mlflow/#/experiments/{experiment}/runs/{run_id}")
-            page.get_by_role("heading", name="Summary").first.wait_for(timeout=60_000)
-            shown = page.inner_text("body")
-            assert "not a regulatory sandbox under Article 57" in shown
-            assert "beyond the limit set" in shown
-            opened.close()
+        page = browser.new_page(viewport={"width": 1400, "height": 1000})
+        page.goto(f"http://{settings.listen}/en/sign-in")
+        page.fill("[name=login]", "north")
+        page.fill("[name=password]", PASSWORD)
+        page.click("main button")
+        page.goto(f"http://{settings.listen}/mlflow/#/experiments")
+        page.get_by_text("Loan decisions (North").first.wait_for(timeout=60_000)
+        assert page.get_by_text("Loan decisions (South").count() == 0
+        (mine,) = experiments(reading("North"))
+        experiment = mine["experiment_id"]
+        run_id = search(reading("North"), experiment, filter="tags.assessment != ''").get_json()["runs"][0]["info"][
+            "run_id"
+        ]
+        page.goto(f"http://{settings.listen}/mlflow/#/experiments/{experiment}/runs/{run_id}")
+        page.get_by_role("heading", name="Summary").first.wait_for(timeout=60_000)
+        shown = page.inner_text("body")
+        assert "not a regulatory sandbox under Article 57" in shown
+        assert "beyond the limit set" in shown
+        page.close()
     finally:
         web.close()
         app.extensions["aiact_sandbox"].database.close()
