@@ -61,6 +61,9 @@ SETTINGS: tuple[tuple[str, tuple[float, ...], tuple[int, ...]], ...] = (
 )
 """What coverage is simulated for: true rates and rows of each group."""
 
+HOUSEHOLDS = {0.0: "", 1.0: ", households", 1 / 3: ", few households"}
+"""Households as a share of the rows of a setting, and what is printed: a third of them hold about as many rows."""
+
 
 def drawn(rows: int) -> dict[str, Any]:
     """Draw labels, decisions and two attributes, these as codes with names, as a reader of columns hands them over."""
@@ -160,26 +163,28 @@ def apart(rows: int) -> tuple[float, int]:
 
 
 def coverage(
-    rates: tuple[float, ...], rows: tuple[int, ...], draws: int, *, weighted: bool, clustered: bool = False
-) -> tuple[float, ...]:
+    rates: tuple[float, ...], rows: tuple[int, ...], draws: int, *, weighted: bool, households: float = 0.0
+) -> tuple[tuple[float, int], ...]:
     """Simulate how often 95 % intervals hold the truth: of the largest gap, the smallest ratio, and to everyone.
 
     Args:
         rates, rows: of each group.
         draws: how many data sets are drawn.
         weighted: whether rows carry skewed weights, as survey data do.
-        clustered: whether one to five rows, three on average, are of one household, whose members are decided about
-            more alike; there are as many households as rows otherwise.
+        households: as a share of the rows asked for; each is of one to five rows, three on average, whose members are
+            decided about more alike. 0 where each row is of a household of its own.
 
     Returns:
-        Shares of data sets, of four kinds of interval. A group that has fewer effective people than the policy compares
-        is in no headline, so the truth is that of the groups that are; and everyone is everyone.
+        Of four kinds of interval, the share that holds the truth and how many there were; NaN of none. A group that has
+        fewer effective people than the policy compares is in no headline, so the truth is that of the groups that are;
+        and everyone is everyone.
     """
     rng, terms = np.random.default_rng(5), load("default").terms
     p, n = np.array(rates), np.array(rows)
     everyone = float((p * n).sum() / n.sum())
-    held = np.zeros(4)
-    household = np.repeat(np.arange(len(p)), n)
+    held, said = np.zeros(4), np.zeros(4, dtype=np.int64)
+    clustered = households > 0.0
+    household = np.repeat(np.arange(len(p)), np.rint(households * n).astype(np.int64) if clustered else n)
     for _ in range(draws):
         size = rng.integers(1, 6, len(household)) if clustered else np.ones(len(household), dtype=np.int64)
         group = np.repeat(household, size)
@@ -220,9 +225,11 @@ def coverage(
         truth = (np.ptp(q), q.min() / q.max(), np.abs(q - everyone).max(), over.min())
         given = (found.difference, found.ratio, found.gap_to_everyone, found.ratio_to_everyone)
         for i, (bounds, true) in enumerate(zip(given, truth, strict=True)):
-            # Where nobody is chosen a ratio has no value, and nothing is claimed of it.
-            held[i] += bounds.low is None or bounds.high is None or bounds.low - 1e-9 <= true <= bounds.high + 1e-9
-    return tuple(float(h) / draws for h in held)
+            # Where nobody is chosen a ratio has no value, and nothing is claimed of it; nor of one group alone.
+            if bounds.low is not None and bounds.high is not None:
+                said[i] += 1
+                held[i] += bounds.low - 1e-9 <= true <= bounds.high + 1e-9
+    return tuple((float(h / n) if n else float("nan"), int(n)) for h, n in zip(held, said, strict=True))
 
 
 def fairness() -> tuple[Check, ...]:
@@ -268,19 +275,23 @@ def main(arguments: list[str] | None = None) -> int:
     )
     size = times[-1][1]
     print(f"{MANY:,} rows: {size / 1024**3:.2f} GiB at most (promised: under 2)")
-    print(f"95 % intervals that hold the truth, of {asked.draws} data sets: gap, ratio, gap to everyone, ratio to it")
-    least = 1.0
+    print(
+        f"95 % intervals that hold the truth, of those given for {asked.draws} data sets: gap, ratio, gap to everyone, "
+        "ratio to it"
+    )
+    spare = float("inf")
     for name, rates, rows in SETTINGS:
-        for weighted, clustered in product((False, True), repeat=2):
-            shares = coverage(rates, rows, asked.draws, weighted=weighted, clustered=clustered)
-            least = min(least, *shares)
-            told = "  ".join(f"{100 * share:5.1f} %" for share in shares)
-            how = (", weighted" if weighted else "") + (", households" if clustered else "")
-            print(f"  {name + how:42} {told}")
-    # Three standard errors of the simulation below 95 %.
-    floor = 0.95 - 3.0 * (0.95 * 0.05 / asked.draws) ** 0.5
-    print(f"least of all: {100 * least:.1f} % (promised: {100 * floor:.1f}, three errors of the simulation below 95)")
-    kept = ratio >= PROMISED_RATIO and size < PROMISED_BYTES and growth <= PROMISED_GROWTH and least >= floor
+        for weighted, households in product((False, True), HOUSEHOLDS):
+            shares = coverage(rates, rows, asked.draws, weighted=weighted, households=households)
+            # Three standard errors of the simulation below 95 %.
+            spare = min(spare, *(s - 0.95 + 3.0 * (0.95 * 0.05 / n) ** 0.5 for s, n in shares if n))
+            told = "  ".join(f"{100 * s:5.1f} %" if n else "   none" for s, n in shares)
+            how = (", weighted" if weighted else "") + HOUSEHOLDS[households]
+            print(f"  {name + how:46} {told}")
+    print(
+        f"least of all: {100 * spare:+.1f} points from three errors of the simulation below 95 % (promised: 0 or more)"
+    )
+    kept = ratio >= PROMISED_RATIO and size < PROMISED_BYTES and growth <= PROMISED_GROWTH and spare >= 0.0
     return 0 if kept else 1
 
 

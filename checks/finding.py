@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -229,27 +230,34 @@ class Finding(Fact):
         return next((m for m in self.measures if m.name == name), None)
 
 
-def count_outcomes(findings: tuple[Finding, ...] | list[Finding]) -> Mapping[str, int]:
-    """Count the findings with a limit: `beyond`, `undecided`, `within`; and `errors`, which are ours.
+def undecided_matters(findings: Iterable[Finding]) -> tuple[tuple[Finding, ...], ...]:
+    """Gather the undecided findings into what counts as one, in their order: each with a limit is a matter of its own.
 
-    A finding without a limit counts in none of the three. The exception are findings that settle nothing, with or
-    without a limit: those without one that settle nothing for the same reason, in one family, are one undecided matter.
+    Findings without a limit that settle nothing for the same reason, in one family, are one matter; what was not
+    gathered is undecided only where a limit was set on it.
     """
-    counts = {"beyond": 0, "undecided": 0, "within": 0, "errors": 0}
-    settled_by_none: set[tuple[str, str]] = set()
-    for finding in findings:
-        if finding.outcome is Outcome.FAIL:
-            counts["beyond"] += 1
-        elif finding.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_GATHERED) and finding.limit:
-            counts["undecided"] += 1
+    matters: dict[object, list[Finding]] = {}
+    for place, finding in enumerate(findings):
+        if finding.limit and finding.outcome in (Outcome.INCONCLUSIVE, Outcome.NOT_GATHERED):
+            matters[place] = [finding]
         elif finding.outcome is Outcome.INCONCLUSIVE:
-            settled_by_none.add((finding.family, finding.reason.code if finding.reason else ""))
-        elif finding.outcome is Outcome.PASS:
-            counts["within"] += 1
-        elif finding.outcome is Outcome.ERROR:
-            counts["errors"] += 1
-    counts["undecided"] += len(settled_by_none)
-    return counts
+            why = finding.reason.code if finding.reason else ""
+            matters.setdefault((finding.family, why), []).append(finding)
+    return tuple(tuple(alike) for alike in matters.values())
+
+
+def count_outcomes(findings: tuple[Finding, ...] | list[Finding]) -> Mapping[str, int]:
+    """Count the findings `beyond` and `within` their limit, the `undecided` matters, and `errors`, which are ours.
+
+    A finding without a limit counts in none of them, unless it settles nothing: see `undecided_matters`.
+    """
+    of = Counter(finding.outcome for finding in findings)
+    return {
+        "beyond": of[Outcome.FAIL],
+        "undecided": len(undecided_matters(findings)),
+        "within": of[Outcome.PASS],
+        "errors": of[Outcome.ERROR],
+    }
 
 
 def dumped(fact: Fact) -> dict[str, Any]:

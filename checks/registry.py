@@ -54,6 +54,7 @@ class Check:
         rejudge: from what it can be judged again.
         version: raised when the same evidence gives other figures.
         public: whether its finding may stand in a document for the public.
+        first: whether its finding is told before others of the same outcome, for it says what theirs are worth.
     """
 
     code: str = ""
@@ -68,6 +69,7 @@ class Check:
     rejudge: Rejudge = Rejudge.EVIDENCE
     version: int = 1
     public: bool = True
+    first: bool = False
 
 
 def check(
@@ -82,6 +84,7 @@ def check(
     rejudge: Rejudge = Rejudge.EVIDENCE,
     version: int = 1,
     public: bool = True,
+    first: bool = False,
 ) -> Callable[[Callable[..., Any]], Check]:
     """Make a function the check of its file. The arguments are those of `Check`."""
 
@@ -98,6 +101,7 @@ def check(
             rejudge=rejudge,
             version=version,
             public=public,
+            first=first,
         )
 
     return mark

@@ -548,6 +548,11 @@ def visible_gap(rate: float, rows: ArrayLike, z: float) -> float:
     return float(min(1.0, (z + ndtri(POWER)) * sqrt(p * (1 - p) * float((1.0 / fewest).sum()))))
 
 
+def finite_bounds(low: Any, high: Any) -> tuple[float | None, float | None]:
+    """Give both bounds of an interval, or None for both where one of them is NaN or infinite."""
+    return (float(low), float(high)) if np.isfinite(low) and np.isfinite(high) else (None, None)
+
+
 def finite(number: Any) -> float | None:
     """Give a number as float, or None where it is NaN or infinite: an unknown is never a number."""
     return float(number) if number is not None and np.isfinite(number) else None

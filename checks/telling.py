@@ -129,7 +129,8 @@ def _share_of(code: Codes, target: NDArray[np.bool_], size: int) -> Floats:
 
 
 def _parts(fold: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    for number in range(FOLDS):
+    # Of fewer units than folds some folds stay empty.
+    for number in np.unique(fold):
         yield np.flatnonzero(fold == number), np.flatnonzero(fold != number)
 
 

@@ -102,7 +102,7 @@ class Confusion:
     def variance_of_sum(self, influence: Floats) -> float:
         """Give the variance of a sum over rows of weight times influence, (c,) by cell and 0 in all.
 
-        What rows of one unit add is summed before it is squared.
+        What rows of one unit add is summed before it is squared. One unit alone shows no spread: 0.
         """
         if self.units is None:
             n = float(self.cells.rows.sum())
@@ -110,7 +110,7 @@ class Confusion:
         else:
             summed = in_units(self.units.rows.weight * influence[self.place], self.units.unit)
             n, squared = float(len(np.unique(self.units.unit))), float((summed**2).sum())
-        return n / max(1.0, n - 1.0) * squared
+        return n / (n - 1.0) * squared if n > 1.0 else 0.0
 
     def fewest_of_a_label(self) -> float:
         """Give the effective rows of the label that has the fewest."""

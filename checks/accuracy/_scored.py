@@ -170,7 +170,8 @@ def ranked_of(rows: Scored) -> Ranked | None:
     value, influence = _placed(rows)
     if rows.unit is not None:
         units = len(np.unique(rows.unit))
-        variance = units / max(1.0, units - 1.0) * float((in_units(influence, rows.unit) ** 2).sum())
+        # One unit alone shows no spread: what its rows add comes to nothing but rounding.
+        variance = units / (units - 1.0) * float((in_units(influence, rows.unit) ** 2).sum()) if units > 1 else 0.0
     else:
         sides = [(rows.where(side), influence[side]) for side in (rows.positive, ~rows.positive)]
         corrected = [n / max(1.0, n - 1.0) for n in (behind(side) for side, _ in sides)]

@@ -69,6 +69,8 @@ def single_feature_rule(evidence: View, terms: Terms) -> Result:
     unit = None if units is None else np.unique(units[rows], return_inverse=True)[1].astype(np.int64)
     columns = [coded(name, features.column(name), rows) for name in features.column_names]
     fold, hidden = dealt(len(rows), rng, unit), units_hidden(evidence)
+    if len(np.unique(fold)) < FOLDS:
+        return NotGathered(reason=Reason(code="too_few_units"))
     if numbers:
         guessed, chosen = _by_medians(columns, label[rows], weight, fold)
         off, off_by_rule = np.abs(decision[rows] - label[rows]), np.abs(guessed - label[rows])

@@ -20,7 +20,7 @@ from checks.finding import Figure, Measure, Measured, NotApplicable, NotGathered
 from checks.policy import Terms
 from checks.registry import check
 from checks.robustness._flips import decisions_of, flips, share
-from checks.statistics import Floats, critical, gaps, mean_interval, paired_difference, ratios
+from checks.statistics import Floats, critical, finite_bounds, gaps, mean_interval, paired_difference, ratios
 
 DEFINITION = "share of rows right as submitted, less the share of the same rows right after the change"
 RIGHT = "rows whose decision is the label over rows with a label, each row counted once"
@@ -187,7 +187,8 @@ class _Mean:
         return cls(value=value, low=float(low[0]), high=float(high[0]), rows=len(numbers))
 
     def measure(self, name: str, definition: str, *, least: float | None = None) -> Measure:
-        bounded = bool(np.isfinite([self.low, self.high]).all())
+        # Errors that are all alike show no spread, and bound nothing.
+        bounded = bool(np.isfinite([self.low, self.high]).all()) and self.low < self.high
         low = self.low if least is None else max(least, self.low)
         return Measure(
             name=name,
@@ -265,14 +266,16 @@ def _held_errors(evidence: View, held: Answers, terms: Terms) -> list[Measure] |
     ratio = Measure(name="holdout_error_ratio", value=None, rows=all_rows.rows, unit="ratio", reason=reason)
     if holdout.value > 0:
         both = (all_rows, holdout)
-        low, high = ratios([m.value for m in both], [max(0.0, m.low) for m in both], [m.high for m in both])
-        bounds = (float(low[0, 1]), float(high[0, 1]))
-        bounded = bool(np.isfinite(bounds).all())
+        bounds: tuple[float | None, float | None] = (None, None)
+        if all(np.isfinite((m.low, m.high)).all() for m in both):
+            low, high = ratios([m.value for m in both], [max(0.0, m.low) for m in both], [m.high for m in both])
+            bounds = finite_bounds(low[0, 1], high[0, 1])
+        bounded = bounds[0] is not None
         ratio = Measure(
             name="holdout_error_ratio",
             value=all_rows.value / holdout.value,
-            low=bounds[0] if bounded else None,
-            high=bounds[1] if bounded else None,
+            low=bounds[0],
+            high=bounds[1],
             rows=all_rows.rows + holdout.rows,
             unit="ratio",
             definition=f"{ERROR}: of all submitted rows over that of the holdout",

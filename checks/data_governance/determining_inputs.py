@@ -8,7 +8,7 @@ import pyarrow as pa
 from checks.counting import Codes, group_codes
 from checks.declaration import Route
 from checks.evidence import Need, View
-from checks.finding import GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result
+from checks.finding import GroupMeasures, Measure, Measured, NotGathered, Reason, Result
 from checks.kinds import kinds_of
 from checks.policy import Terms
 from checks.registry import check
@@ -26,7 +26,7 @@ DIFFERENT = 0.95
     may_read=(Need.LABELS, Need.GROUPS),
     routes=(Route.MODEL, Route.PREDICTIONS),
     law=("AIA 10(2)(g)", "AIA 10(3)", "AIA 15(5)"),
-    rejudge=Rejudge.EVIDENCE,
+    first=True,
 )
 def determining_inputs(evidence: View, terms: Terms) -> Result:
     """Look for inputs of which each value goes with one label or one group alone, and for those that number the rows.
@@ -38,8 +38,9 @@ def determining_inputs(evidence: View, terms: Terms) -> Result:
     Returns:
         Counts (exact; 0 is better). `label_inputs`: inputs that determine the label: whatever value occurs twice always
         has the same one, and at least half of the rows have such a value. `group_inputs`: the same of an attribute that
-        people are compared by and that the system is not shown. `identifier_inputs`: texts or whole numbers of which at
-        least 95 % of the rows have one of their own. Per such input the share of rows that shows it.
+        people are compared by and that the system is not shown. Neither has a value where too few labels (groups) are
+        known, or all are the same. `identifier_inputs`: texts or whole numbers of which at least 95 % of the rows have
+        one of their own. Per such input the share of rows that shows it.
 
     Law:
         AIA 10(2)(g) asks to detect what distorts data, 15(5) for resilience against those who would alter how a system
@@ -64,6 +65,7 @@ def determining_inputs(evidence: View, terms: Terms) -> Result:
             targets.append(
                 ("group_inputs", np.where(codes == known.index(None), -1, codes) if None in known else codes)
             )
+    targets = [(what, target) for what, target in targets if _can_be_determined(target, terms)]
     found: list[tuple[str, Measure]] = []
     for name in names:
         column = features.column(name)
@@ -77,7 +79,11 @@ def determining_inputs(evidence: View, terms: Terms) -> Result:
                 told[what] = max(share, told.get(what, 0.0))
         found += [(name, _exact(what, share, rows)) for what, share in told.items()]
 
+    told_of = {what for what, _ in targets} | {"identifier_inputs"}
+
     def count(what: str) -> Measure:
+        if what not in told_of:
+            return Measure(name=what, value=None, rows=rows, unit="count", reason=Reason(code=f"no_{what}"))
         number = len({name for name, m in found if m.name == what})
         return Measure(name=what, value=number, low=number, high=number, rows=rows, unit="count", interval="exact")
 
@@ -97,6 +103,11 @@ def _exact(name: str, share: float, rows: int) -> Measure:
     return Measure(name=name, value=share, low=share, high=share, rows=rows, unit="share", interval="exact")
 
 
+def _can_be_determined(target: Codes, terms: Terms) -> bool:
+    known = target[target >= 0]
+    return len(known) >= terms.minimum_rows and len(np.unique(known)) > 1
+
+
 def _numbers_the_rows(column: pa.ChunkedArray, kind: Codes) -> float | None:
     """Give the share of rows with a value of their own; None where they are few, or fractions that differ by nature."""
     if pa.types.is_floating(column.type):
@@ -111,8 +122,6 @@ def _numbers_the_rows(column: pa.ChunkedArray, kind: Codes) -> float | None:
 def _determined(kind: Codes, target: Codes) -> float | None:
     """Give the share of rows whose value repeats, where each such value has one target; None where it does not hold."""
     known = target >= 0
-    if not known.any() or len(np.unique(target[known])) < 2:
-        return None
     size = int(kind.max()) + 1
     rows = np.bincount(kind[known], minlength=size)
     repeated = rows[kind] > 1

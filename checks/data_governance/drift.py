@@ -71,7 +71,9 @@ def drift(evidence: View, terms: Terms) -> Result:
         )
         if order
         else Measure(name="largest", value=None, rows=0, unit="share", reason=none),
-        Measure(name="columns", value=apart, low=apart, high=apart, rows=rows, unit="count", interval="exact"),
+        Measure(name="columns", value=apart, low=apart, high=apart, rows=rows, unit="count", interval="exact")
+        if order
+        else Measure(name="columns", value=None, rows=0, unit="count", reason=none),
         labels[0].model_copy(update={"name": "label"})
         if labels
         else Measure(name="label", value=None, rows=0, unit="share", reason=Reason(code="no_labels")),

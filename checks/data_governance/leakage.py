@@ -14,6 +14,7 @@ from checks.fairness._rates import figure_name
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Rejudge, Result
 from checks.policy import Terms
 from checks.registry import check
+from checks.statistics import critical, wilson
 
 PARTS = 10
 """Parts of the evaluation rows, for the jackknife; the training rows were dealt into parts when they were read."""
@@ -102,8 +103,8 @@ def _beyond_chance(evidence: View, facts: TrainingFacts, taken: Rows, terms: Ter
     shared, unit = facts.alike.sum(axis=1) > 0, taken.unit
     rows, parts = len(unit), facts.alike.shape[1]
     part = np.random.default_rng([evidence.seed, 0x1EAC]).permutation(int(unit.max()) + 1)[unit] % PARTS
-    if rows < terms.minimum_rows or facts.rows < terms.minimum_rows:
-        reason = Reason(code="too_few_rows")
+    if min(rows, facts.rows) < terms.minimum_rows or len(np.unique(part)) < 2:
+        reason = Reason(code="too_few_rows" if min(rows, facts.rows) < terms.minimum_rows else "too_few_units")
         return Measure(name="beyond_chance", value=None, rows=rows, unit="share", reason=reason)
     value = float(shared.mean() - facts.twins[0])
     # A part of the training rows that is left out is left out of both terms: they vary together.
@@ -111,7 +112,10 @@ def _beyond_chance(evidence: View, facts: TrainingFacts, taken: Rows, terms: Ter
     trained = (left > 0).mean(axis=0) - facts.twins[1:]
     own = np.array([shared[part != p].mean() for p in np.unique(part)]) - facts.twins[0]
     variance = sum((len(v) - 1) / len(v) * float(((v - v.mean()) ** 2).sum()) for v in (trained, own))
-    half = float(stdtrit(min(parts, PARTS) - 1, 0.5 + terms.confidence / 2)) * sqrt(variance)
+    # Where all rows are shared, or none, nothing varies; that none is does not show that none would be.
+    units = float(len(np.unique(unit)))
+    unseen = float(wilson([0.0], [units], critical(terms.confidence))[1][0])
+    half = max(float(stdtrit(min(parts, PARTS) - 1, 0.5 + terms.confidence / 2)) * sqrt(variance), unseen)
     return Measure(
         name="beyond_chance",
         value=value,
@@ -120,7 +124,7 @@ def _beyond_chance(evidence: View, facts: TrainingFacts, taken: Rows, terms: Ter
         rows=rows,
         unit="share",
         definition=_BEYOND,
-        interval=f"student, jackknife over {PARTS} parts of each table",
+        interval=f"student, jackknife over {PARTS} parts of each table; at least wilson's of none",
     )
 
 

@@ -22,6 +22,9 @@ ASKED = "effects"
 
 ROUNDS = 200
 
+FEWEST_IN_BIN = 5
+"""Rows between two neighbouring edges of accumulated effects, at least; of fewer a bootstrap says too little."""
+
 MOST_DRAWN = 3
 """Inputs whose effects are drawn: those with the widest."""
 
@@ -81,8 +84,9 @@ def effects(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplica
         curves.append((int(j), "partial_dependence", shown, _curve(answered[chosen], how, drawn, terms.confidence)))
         values, edges = numbers_of(own, columns), numbers_of(donors.take(pa.array(chosen)), columns)
         if values is not None and edges is not None and len(edges) > 1:
-            curve = _curve(answered[chosen], how, drawn, terms.confidence, values=values, edges=edges)
-            curves.append((int(j), "accumulated", shown, curve))
+            kept = filled(values, edges)
+            curve = _curve(answered[chosen[kept]], how, drawn, terms.confidence, values=values, edges=edges[kept])
+            curves.append((int(j), "accumulated", tuple(shown[i] for i in kept), curve))
     widest = {j: max(c.width for n, _, _, c in curves if n == j) for j, *_ in curves}
     order = sorted(widest, key=lambda j: -widest[j])
     groups = tuple(
@@ -177,13 +181,35 @@ def partial_dependence(answered: Floats, weights: Floats) -> Floats:
     return np.asarray(weights @ answered.T / weights.sum(axis=1, keepdims=True))
 
 
+def filled(values: Floats, edges: Floats) -> list[int]:
+    """Choose edges with `FEWEST_IN_BIN` rows at least in every bin: above one edge, up to the next.
+
+    Rows at the lowest edge are in the first bin, as in `accumulated`.
+
+    Args:
+        values: (r,) the rows' own values; NaN where missing.
+        edges: (g,) rising, from 2.
+
+    Returns:
+        Positions, rising; the two ends alone where the rows are too few for more.
+    """
+    below = (values[None, :] <= edges[:, None]).sum(axis=1)
+    below[0] = 0
+    kept, last = [0], len(edges) - 1
+    for i in range(1, last):
+        if min(below[i] - below[kept[-1]], below[last] - below[i]) >= FEWEST_IN_BIN:
+            kept.append(i)
+    return [*kept, last]
+
+
 def accumulated(answered: Floats, values: Floats, edges: Floats, weights: Floats) -> Floats:
     """Add up, from value to value, what the answers about the rows in between change by.
 
     Args:
         answered: (g, r) answers about each row with each of the edges as its value.
         values: (r,) the rows' own values; NaN where missing, which leaves a row out.
-        edges: (g,) rising; the values lie within them, and some in every bin (edges[k], edges[k + 1]].
+        edges: (g,) rising; the values lie within them, and some in every bin (edges[k], edges[k + 1]], of which the
+            first holds its lower edge as well.
         weights: (b, r) weights of the rows, b times.
 
     Returns:

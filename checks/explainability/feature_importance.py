@@ -13,7 +13,7 @@ from checks.explainability._told_apart import settles_nothing, told_apart
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason, Scalar
 from checks.policy import Terms
 from checks.registry import check
-from checks.statistics import critical
+from checks.statistics import critical, finite, finite_bounds
 
 DEFINITION = "mean over explained rows of the absolute interventional Shapley value"
 
@@ -81,12 +81,13 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
     how = reading.counted.method + ("" if shapley.exact else ", sampling included")
     groups = []
     for i in order:
+        least, most = finite_bounds(low[i], high[i])
         of_input = [
             Measure(
                 name="mean_abs",
                 value=float(mean[i]),
-                low=float(low[i]),
-                high=float(high[i]),
+                low=least,
+                high=most,
                 rows=e,
                 unit=reading.unit,
                 definition=DEFINITION,
@@ -110,8 +111,8 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
         columns={
             "feature": tuple(names),
             "mean_abs": tuple(mean[order].tolist()),
-            "low": tuple(low[order].tolist()),
-            "high": tuple(high[order].tolist()),
+            "low": tuple(finite(v) for v in low[order]),
+            "high": tuple(finite(v) for v in high[order]),
         },
         params=params,
     )

@@ -198,7 +198,8 @@ def _of_pair(i: int, j: int, numbers: dict[int, Floats], codes: Integers, rows: 
     if i in numbers and j in numbers:
         x, y = numbers[i][rows], numbers[j][rows]
         spread = x.std() * y.std()
-        return float(min(abs(((x - x.mean()) * (y - y.mean())).mean()) / spread, 1.0)) if spread > 0 else 0.0
+        if spread > 0:
+            return float(min(abs(((x - x.mean()) * (y - y.mean())).mean()) / spread, 1.0))
     return cramers_v(codes[rows, i], codes[rows, j])
 
 
@@ -235,7 +236,7 @@ def _largest(
     rng: np.random.Generator,
 ) -> Measure:
     n = len(codes)
-    if len(strength) < 2:
+    if np.count_nonzero(np.ptp(codes, axis=0)) < 2:
         none = Reason(code="one_input")
         return Measure(
             name="largest_association", value=None, rows=n, unit="ratio", definition=ASSOCIATION, reason=none

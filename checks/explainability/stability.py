@@ -16,7 +16,7 @@ from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicab
 from checks.policy import Terms
 from checks.probes.coalitions import players_of
 from checks.registry import check
-from checks.statistics import critical
+from checks.statistics import critical, finite_bounds
 
 AGAIN = "explained_again"
 
@@ -158,12 +158,15 @@ def _rank(name: str, before: Floats, after: Floats, how: Counted, terms: Terms) 
     x, y = (r - r.mean(axis=1, keepdims=True) for r in ranks)
     each = (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     of_rows = how.of(moves)
-    low, high = of_rows.interval(each[:, None], critical(terms.confidence))
+    (low,), (high,) = of_rows.interval(each[:, None], critical(terms.confidence))
+    least, most = finite_bounds(low, high)
+    if least is not None and most is not None:
+        least, most = max(least, -1.0), min(most, 1.0)
     return Measure(
         name=name,
         value=float(of_rows.mean(each)),
-        low=max(float(low[0]), -1.0),
-        high=min(float(high[0]), 1.0),
+        low=least,
+        high=most,
         rows=rows,
         unit="ratio",
         definition=definition,
@@ -175,11 +178,12 @@ def _change(name: str, moved: Floats, how: Counted, terms: Terms, unit: str, nam
     p = moved.shape[1]
     low, high = how.interval(moved, critical(1.0 - (1.0 - terms.confidence) / p))
     most = int(np.argmax(how.mean(moved)))
+    bounds = finite_bounds(max(float(low.max()), 0.0), high.max())
     return Measure(
         name=name,
         value=float(how.mean(moved)[most]),
-        low=max(float(low.max()), 0.0),
-        high=float(high.max()),
+        low=bounds[0],
+        high=bounds[1],
         rows=len(moved),
         unit=unit,
         definition="largest mean absolute change of the Shapley value of an input",
@@ -190,11 +194,12 @@ def _change(name: str, moved: Floats, how: Counted, terms: Terms, unit: str, nam
 
 def _mean(name: str, change: Floats, how: Counted, z: float, unit: str) -> Measure:
     (low,), (high,) = how.interval(change, z)
+    bounds = finite_bounds(max(float(low), 0.0), high)
     return Measure(
         name=name,
         value=float(how.mean(change)[0]),
-        low=max(float(low), 0.0),
-        high=float(high),
+        low=bounds[0],
+        high=bounds[1],
         rows=len(change),
         unit=unit,
         definition="mean absolute change of the Shapley value",

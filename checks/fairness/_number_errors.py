@@ -11,11 +11,23 @@ import pyarrow as pa
 
 from checks.accuracy._confusion import UNITS_UNKNOWN
 from checks.accuracy._scored import floats
-from checks.counting import Mask, Spread, Units, has_units, labels_for_some, units_of
+from checks.counting import UNIT_FACTS, Mask, Spread, Units, has_units, labels_for_some, units_of
+from checks.declaration import Task
 from checks.evidence import Need, View
-from checks.fairness._rates import VISIBLE, drawn_name, figure_name, members
-from checks.finding import ROWS_TO_DECIDE, Figure, GroupMeasures, Measure, Measured, NotGathered, Reason, Result
+from checks.fairness._rates import COUNTED_ROUTES, LAW, VISIBLE, drawn_name, figure_name, members
+from checks.finding import (
+    ROWS_TO_DECIDE,
+    Figure,
+    GroupMeasures,
+    Measure,
+    Measured,
+    NotGathered,
+    Reason,
+    Rejudge,
+    Result,
+)
 from checks.policy import Terms
+from checks.registry import Check, Scope, check
 from checks.statistics import (
     POWER,
     Floats,
@@ -42,7 +54,31 @@ GIVES = (
     VISIBLE,
     ROWS_TO_DECIDE,
 )
-"""Headline measures of the checks that use `compare_errors`."""
+"""Headline measures of the checks that `number_check` makes."""
+
+DOC = """Measure how far groups{crossed} differ in the error of a predicted number.
+
+    Args:
+        evidence: sums of weights and of (predicted minus true) by group, over rows that have both.
+        attribute: the column that people are compared by{name}.
+        terms: confidence, and the fewest effective rows of a group that counts.
+
+    Returns:
+        `mean_error_difference` and `absolute_error_difference` (in the unit of the label, from 0, smaller is closer
+        together), `absolute_error_ratio` (smallest mean absolute error over largest, 0 to 1, larger is closer
+        together), with Student and MOVER intervals that hold for the largest gap among all these groups together.
+        `mean_error_to_everyone`, `absolute_error_to_everyone` and `absolute_error_ratio_to_everyone` compare each group
+        with everyone; `smallest_visible_gap` (unit of the label, smaller says more) is the gap in the mean error that
+        could have gone unseen. Where all errors of a large group are alike, there is no spread, and no interval.
+        `rows_to_decide` says about how many more rows would decide what is undecided.
+
+    Law:
+        AIA 10(2)(f) asks to look for bias, Annex IV 2(g) and 3 for figures about groups. None sets a limit, and a
+        difference alone is not unlawful discrimination, nor its absence proof that there is none.
+
+    References:
+        fairlearn.metrics.MetricFrame of the mean of errors and of sklearn.metrics.mean_absolute_error.
+    """
 
 _KINDS = (
     ("mean_error", "mean of predicted minus true", "error"),
@@ -51,6 +87,34 @@ _KINDS = (
 """Name, definition and the sum that it is the mean of."""
 
 _ALL = "(method='to_overall')"
+
+
+def number_check(name: str, scope: Scope) -> Check:
+    """Make a check of predicted numbers by group.
+
+    Args:
+        name: of the check, which is that of its file.
+        scope: attribute, or crossing of several.
+    """
+
+    def run(evidence: View, attribute: str, terms: Terms) -> Result:
+        return compare_errors(name, evidence, attribute, terms)
+
+    crossing = scope is Scope.CROSSING
+    run.__name__ = run.__qualname__ = name
+    run.__doc__ = DOC.format(
+        crossed=" of attributes crossed" if crossing else "", name=", crossed as in `sex × race`" if crossing else ""
+    )
+    return check(
+        gives=GIVES,
+        needs=(Need.MOMENTS,),
+        may_read=UNIT_FACTS,
+        scope=scope,
+        tasks=(Task.REGRESSION,),
+        routes=COUNTED_ROUTES,
+        law=LAW,
+        rejudge=Rejudge.DOSSIER,
+    )(run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -493,14 +493,14 @@ def assemble(
     measures: Sequence[Measure],
     comparisons: Sequence[Comparison],
     *,
-    figure: bool = True,
+    drawn: int = 1,
 ) -> Result:
     """Put measures, groups, figure and reasons together.
 
     Args:
         check: name of the check.
-        comparisons: those shown per group; the first is drawn.
-        figure: whether to draw it.
+        comparisons: those shown per group.
+        drawn: how many of them, the first ones, are drawn.
     """
     labelled = any(c.rate.labelled for c in comparisons)
     never_within = never_within_of(evidence, terms, counted, labelled)
@@ -510,7 +510,10 @@ def assemble(
     return Measured(
         measures=tuple(measures),
         groups=tuple(_groups(groups, counted, comparisons, labelled)),
-        figures=(_figure(check, attribute, groups, comparisons[0]),) if figure else (),
+        figures=tuple(
+            _figure(f"{check}.{shown.rate.name}" if drawn > 1 else check, attribute, groups, shown)
+            for shown in comparisons[:drawn]
+        ),
         # A finding without limits, or beyond one, shows the reason alone: so it says what holds for some people.
         reason=never_within or _left_out(terms, counted, comparisons, labelled),
         never_within=never_within,

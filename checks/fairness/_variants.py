@@ -50,7 +50,6 @@ class Variant:
         also: a rate whose ratio is a headline too, as `adverse_ratio`.
         told_apart: whether outcomes are told apart as favourable against the rest; else every class counts.
         scope: an attribute, or several crossed.
-        figure: whether the first rate is drawn; not where another check draws it.
         note: what else must be known, a sentence.
         references: whose definition is followed.
     """
@@ -60,7 +59,6 @@ class Variant:
     also: Rate | None = None
     told_apart: bool = True
     scope: Scope = Scope.ATTRIBUTE
-    figure: bool = True
     note: str = ""
     references: str
 
@@ -81,7 +79,6 @@ VARIANTS: Final[dict[str, Variant]] = {
     "equalised_odds": Variant(
         says="two rates at once: of true and of false positives",
         rates=(TRUE_POSITIVE, FALSE_POSITIVE),
-        figure=False,
         note="The difference is the larger of the two gaps (not their sum or mean), the ratio the smaller of the two.",
         references='fairlearn.metrics.equalized_odds_difference and equalized_odds_ratio with agg="worst_case"; '
         "Hardt, Price and Srebro (2016).",
@@ -156,7 +153,7 @@ def compare_rates(name: str, variant: Variant, evidence: View, attribute: str, t
         *to_everyone(rates),
         visible_gap_of(rates, terms),
     ]
-    return assemble(name, attribute, evidence, terms, counted, measures, [*rates, *also], figure=variant.figure)
+    return assemble(name, attribute, evidence, terms, counted, measures, [*rates, *also], drawn=len(rates))
 
 
 def rate_check(name: str) -> Check:

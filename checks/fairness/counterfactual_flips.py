@@ -7,7 +7,8 @@ import pyarrow as pa
 
 from checks.declaration import Route, Task
 from checks.evidence import Need, View, answers
-from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason
+from checks.fairness._rates import figure_name
+from checks.finding import Figure, GroupMeasures, Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.registry import Scope, check
 from checks.robustness._flips import flips, share
@@ -77,8 +78,23 @@ def counterfactual_flips(evidence: View, attribute: str, terms: Terms) -> Measur
                 measures=tuple(measures),
             )
         )
+    rates = [g.measures[0] for g in groups]
+    figure = Figure(
+        name=figure_name("fairness.counterfactual_flips", attribute),
+        kind="group_rates",
+        columns={
+            "group": tuple(known),
+            "rows": tuple(m.rows for m in rates),
+            "value": tuple(m.value for m in rates),
+            "low": tuple(m.low for m in rates),
+            "high": tuple(m.high for m in rates),
+            "too_small": tuple(g.too_small for g in groups),
+        },
+        params={"attribute": attribute, "measure": "flip_rate", "unit": "share"},
+    )
     return Measured(
         measures=(share("flipped", here.flipped, terms, unit=here.unit),),
         groups=tuple(groups),
+        figures=(figure,),
         reason=Reason(code="swapped", params={"rows": len(here.row), "attribute": attribute}),
     )

@@ -77,6 +77,8 @@ def proxies(evidence: View, attribute: str, terms: Terms) -> Result:
     unit = unit_codes(evidence)
     # A person with rows in two folds would be known from one when asked about in the other.
     fold = dealt(len(rows), rng, None if unit is None else np.unique(unit[rows], return_inverse=True)[1])
+    if len(np.unique(fold)) < FOLDS:
+        return NotGathered(reason=Reason(code="too_few_units"))
     each = [_tells(column, targets, fold, terms, len(columns)) for column in columns]
     found = [
         ranked(target, together(columns, target, fold, rng), 1.0 - (1.0 - terms.confidence) / len(targets))

@@ -20,9 +20,6 @@ FEWEST_ROWS = 20
 GRID = 8
 """Values of one input that are asked about, at most."""
 
-FEWEST_IN_BIN = 3
-"""Rows between two neighbouring values of a number, at least; the interval says how little so few tell."""
-
 Integers = NDArray[np.int64]
 
 
@@ -32,8 +29,9 @@ def effects(table: Table, declaration: Declaration, rng: np.random.Generator) ->
 
     The values of a number are those at equal shares of the rows, its lowest and its highest among them; so that each
     row lies between two of them, and the same answers serve partial dependence (all rows) and accumulated local
-    effects (the rows between two values, at these two). Of a category they are the most frequent ones; dummies of one
-    category change together. Where the inputs are too many for the budget, some are drawn.
+    effects (the rows between two values that enough rows lie between, at these two). Of a category they are the most
+    frequent ones; dummies of one category change together. Where the inputs are too many for the budget, some are
+    drawn.
 
     Returns:
         A plan with the facts `row` (r,), positions of the rows; `player` (g,), which input each value is of, and
@@ -91,16 +89,7 @@ def _spaced(values: NDArray[np.float64]) -> list[int]:
             usual = distinct[np.argmax(count)]
             others = np.quantile(known[known != usual], np.linspace(0.0, 1.0, GRID - 1), method="nearest")
             wanted = np.unique([usual, *others])
-    kept = [wanted[0]]
-    for value in wanted[1:]:
-        if ((known > kept[-1]) & (known <= value)).sum() >= FEWEST_IN_BIN:
-            kept.append(value)
-    if len(kept) > 1:
-        # What is left over after the last full bin belongs to it.
-        kept[-1] = wanted[-1]
-    elif len(wanted) > 1:
-        kept.append(wanted[-1])
-    return [int(np.flatnonzero(values == value)[0]) for value in kept]
+    return [int(np.flatnonzero(values == value)[0]) for value in wanted]
 
 
 def _frequent(codes: Integers) -> list[int]:

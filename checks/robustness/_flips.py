@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,6 +173,28 @@ def moved(name: str, found: Flips, terms: Terms, family: int = 1) -> Measure:
         return measure
     told = f"{measure.interval}, Bonferroni over {family} groups"
     return measure.model_copy(update={"unadjusted": (plain.low, plain.high), "interval": told})
+
+
+def by_input(names: Sequence[str], column: Integers, found: Flips, terms: Terms) -> list[GroupMeasures]:
+    """Give what `moved` gives of each input that was changed, in the order of the inputs.
+
+    Args:
+        names: of all inputs.
+        column: (m,) which input each answer is about.
+    """
+    changed = np.unique(column)
+    made = []
+    for i in changed:
+        here = found.where(column == i)
+        made.append(
+            GroupMeasures(
+                group={"feature": names[int(i)]},
+                rows=len(here.row),
+                too_small=len(here.row) < terms.minimum_rows,
+                measures=(moved("flip_rate", here, terms, len(changed)),),
+            )
+        )
+    return made
 
 
 def by_group(

@@ -6,10 +6,10 @@ import numpy as np
 
 from checks.declaration import Route, Task
 from checks.evidence import Need, View, answers
-from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason
+from checks.finding import Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.registry import check
-from checks.robustness._flips import by_group, flips, moved
+from checks.robustness._flips import by_group, by_input, flips, moved
 
 
 @check(
@@ -48,24 +48,12 @@ def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | Not
     if isinstance(found, NotGathered):
         return found
     column = again.facts["column"][found.place]
-    names = evidence.features.column_names
-    left_out = np.unique(column)
-    groups = []
-    for i in left_out:
-        here = found.where(column == i)
-        groups.append(
-            GroupMeasures(
-                group={"feature": names[int(i)]},
-                rows=len(here.row),
-                too_small=len(here.row) < terms.minimum_rows,
-                measures=(moved("flip_rate", here, terms, len(left_out)),),
-            )
-        )
+    groups = by_input(evidence.features.column_names, column, found, terms)
     if evidence.holds(Need.GROUPS):
         for attribute in evidence.groups.column_names:
             groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
     return Measured(
         measures=(moved("flipped", found, terms),),
         groups=tuple(groups),
-        reason=Reason(code="left_out", params={"rows": len(found.row), "columns": len(left_out)}),
+        reason=Reason(code="left_out", params={"rows": len(found.row), "columns": len(np.unique(column))}),
     )

@@ -6,11 +6,11 @@ import numpy as np
 
 from checks.declaration import Route, Task
 from checks.evidence import Need, View, answers
-from checks.finding import GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason
+from checks.finding import Measure, Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.probes.never_seen import CATEGORY, NUMBER
 from checks.registry import check
-from checks.robustness._flips import DEFINITION, by_group, flips, moved, share
+from checks.robustness._flips import DEFINITION, by_group, by_input, flips, moved, share
 
 
 @check(
@@ -65,22 +65,12 @@ def never_seen(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppl
         here = found.where(kind == of)
         if len(here.row) and not found.numbers:
             measures.append(share(name, here.flipped, terms, unit=here.unit))
-    names, changed, groups = evidence.features.column_names, np.unique(column), []
-    for i in changed:
-        here = found.where(column == i)
-        groups.append(
-            GroupMeasures(
-                group={"feature": names[int(i)]},
-                rows=len(here.row),
-                too_small=len(here.row) < terms.minimum_rows,
-                measures=(moved("flip_rate", here, terms, len(changed)),),
-            )
-        )
+    groups = by_input(evidence.features.column_names, column, found, terms)
     if evidence.holds(Need.GROUPS):
         for attribute in evidence.groups.column_names:
             groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
     return Measured(
         measures=tuple(measures),
         groups=tuple(groups),
-        reason=Reason(code="made_up", params={"rows": len(found.row), "columns": len(changed)}),
+        reason=Reason(code="made_up", params={"rows": len(found.row), "columns": len(np.unique(column))}),
     )

@@ -57,20 +57,26 @@ def _given(kind: str, rows: int, **more: object) -> Table:
 _CLASSES = {"binary": 2, "multiclass": 3}
 
 
-def _by_model(kind: str, rows: int = ROWS, *, more: bool = False) -> Evidence:
+def _by_model(kind: str, rows: int = ROWS, *, more: bool = False, units: int | None = None) -> Evidence:
     answers: dict[str, Callable[[pa.Table], NDArray[np.float64]]] = {
         "binary": lambda shown: _score(shown).reshape(-1, 1),
         "multiclass": lambda shown: np.stack([_score(shown) / 2, 1 - _score(shown), _score(shown) / 2], axis=1),
         "regression": lambda shown: 3 * _score(shown).reshape(-1, 1),
     }
     names = ("no", "yes") if kind == "binary" else ("no", "maybe", "yes")
+    columns = {"w": "weight"} | ({} if units is None else {"u": "unit"})
     declaration = declare(
-        route="model", task=kind, classes=names, groups=("sex", "race"), columns={"w": "weight"}, claims=CLAIMS
+        route="model", task=kind, classes=names, groups=("sex", "race"), columns=columns, claims=CLAIMS
     )
     rng = np.random.default_rng(8)
-    given = _given(kind, rows, weight=rng.lognormal(0, 0.4, rows))
+
+    def of_units(n: int) -> NDArray[np.int64] | None:
+        return None if units is None else np.arange(n) % units
+
+    given = _given(kind, rows, weight=rng.lognormal(0, 0.4, rows), unit=of_units(rows))
     if more:
-        given = replace(given, training=_given(kind, 2 * rows), holdout=_given(kind, rows // 2 + 1))
+        training = _given(kind, 2 * rows, unit=of_units(2 * rows))
+        given = replace(given, training=training, holdout=_given(kind, rows // 2 + 1))
     return by_model(given, answers[kind], declaration, documents=DOCUMENTS, scan=SCAN)
 
 
@@ -109,6 +115,8 @@ MADE: dict[str, Callable[[], Evidence]] = {
     "model of a number, with training data and a holdout": lambda: _by_model("regression", more=True),
     "model with three classes, training data and a holdout": lambda: _by_model("multiclass", more=True),
     "model of one row, with training data and a holdout": lambda: _by_model("binary", 1, more=True),
+    "model whose rows are all of one person": lambda: _by_model("binary", more=True, units=1),
+    "model of a number whose rows are all of one person": lambda: _by_model("regression", more=True, units=1),
     "model that crashed": _failed,
     "predictions": _predictions,
     "predictions with a stated population": lambda: _predictions(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from checks.asking import Plan
 from checks.evidence import Table
-from checks.explainability.effects import accumulated, partial_dependence
-from checks.probes.effects import BUDGET_ROWS, FEWEST_IN_BIN, GRID, effects
+from checks.explainability.effects import FEWEST_IN_BIN, accumulated, filled, partial_dependence
+from checks.probes.effects import BUDGET_ROWS, GRID, effects
 from tests.make.evidence import declare, table
 
 Floats = NDArray[np.float64]
@@ -37,6 +37,14 @@ def numbers(rows: int = 300) -> Floats:
     x[:, 1] += x[:, 0]
     x[:, 3] = rng.integers(0, 4, rows)
     return x
+
+
+def in_bins(own: Floats, edges: Floats) -> list[int]:
+    """Count the rows in each bin of Apley and Zhu: above an edge up to the next; the first holds its lower edge too."""
+    return [
+        int(((own > low) & (own <= high)).sum() + (own == edges[0]).sum() * (low == edges[0]))
+        for low, high in pairwise(edges)
+    ]
 
 
 def named(x: Floats) -> Table:
@@ -143,9 +151,9 @@ def test_every_bin_holds_rows_and_dummies_change_together() -> None:
     np.testing.assert_array_equal(asked[:, 1:].sum(axis=1), 1.0)
     own = x[plan.facts["row"], 0]
     edges = x[plan.facts["donor"][plan.facts["player"] == 0], 0]
-    assert len(edges) >= 3
-    for low, high in pairwise(edges):
-        assert ((own > low) & (own <= high)).sum() >= FEWEST_IN_BIN
+    kept = edges[filled(own, edges)]
+    assert len(kept) >= 3
+    assert min(in_bins(own, kept)) >= FEWEST_IN_BIN == 5
 
 
 def test_categories_are_asked_by_how_often_they_occur() -> None:
@@ -162,7 +170,15 @@ def test_a_column_that_is_mostly_zero_gets_a_curve_over_its_other_values() -> No
     for seed in range(5):
         plan = plan_of(named(x), seed)
         edges = np.sort(x[plan.facts["donor"][plan.facts["player"] == 2], 2])
-        assert len(edges) >= 3
-        assert edges[0] == 0.0
         own = x[plan.facts["row"], 2]
-        assert all(((own > low) & (own <= high)).sum() >= FEWEST_IN_BIN for low, high in pairwise(edges))
+        kept = edges[filled(own, edges)]
+        assert len(kept) >= 3
+        assert kept[0] == edges[0] == 0.0
+        assert kept[-1] == edges[-1] == own.max()
+        assert min(in_bins(own, kept)) >= FEWEST_IN_BIN
+
+
+def test_where_rows_are_too_few_for_two_bins_there_is_one() -> None:
+    assert filled(np.arange(9.0), np.arange(9.0)) == [0, 8]
+    assert filled(np.arange(10.0), np.arange(10.0)) == [0, 4, 9]
+    assert filled(np.append(np.arange(10.0), np.nan), np.array([0.0, 9.0])) == [0, 1]

@@ -109,7 +109,7 @@ def test_the_spread_of_all_others_is_that_of_the_others_added_up_one_by_one() ->
 
 @pytest.mark.parametrize("groups", [2, 8])
 def test_95_percent_is_95_percent_for_the_extremes_where_rows_cluster(groups: int) -> None:
-    rng, draws, held = np.random.default_rng(21), 100, np.zeros(2)
+    rng, draws, held = np.random.default_rng(21), 200, np.zeros(2)
     rates = np.linspace(0.3, 0.5, groups)
     households = 60 if groups == 8 else 100
     for _ in range(draws):
@@ -128,8 +128,8 @@ def test_95_percent_is_95_percent_for_the_extremes_where_rows_cluster(groups: in
             assert measure.low is not None
             assert measure.high is not None
             held[i] += measure.low <= truth <= measure.high
-    # Three standard errors of 100 draws below 95 %; the long form runs with the benchmarks.
-    assert held.min() / draws >= 0.885, held / draws
+    # Three standard errors of 200 draws below 95 %; the long form runs with the benchmarks.
+    assert held.min() / draws >= 0.904, held / draws
 
 
 def test_95_percent_is_95_percent_for_the_auc_and_the_calibration_where_rows_cluster() -> None:
@@ -173,3 +173,16 @@ def test_rows_that_do_not_cluster_lose_nothing_by_being_told_apart() -> None:
     each, weight = rng.normal(0, 1, 400), rng.lognormal(0, 0.3, 400)
     alone, named = mean_of_rows(each, weight), mean_of_rows(each, weight, rng.permutation(400))
     assert named == pytest.approx(alone)
+
+
+def test_rows_of_one_person_alone_make_nothing_certain() -> None:
+    rng = np.random.default_rng(9)
+    label = rng.integers(0, 2, 200)
+    given: dict[str, Any] = {"groups": {"g": ["a"] * 200}, "label": label, "unit": np.zeros(200, dtype=np.int64)}
+    evidence = by_predictions(decision=rng.integers(0, 2, 200), score=rng.random(200), **given)
+    for check in ("accuracy.overall", "accuracy.scores", "accuracy.majority_class", "accuracy.inverse"):
+        for measure in finding(check, evidence).measures:
+            if measure.value is not None and measure.interval not in ("", "exact"):
+                assert measure.low is not None
+                assert measure.high is not None
+                assert measure.high - measure.low > 0.5, measure

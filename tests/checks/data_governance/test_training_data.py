@@ -307,13 +307,44 @@ def test_what_determines_the_label_or_a_group_or_numbers_the_rows_is_found_and_n
     assert found.outcome is Outcome.FAIL
 
 
+def test_no_shared_row_among_few_does_not_show_that_none_would_be() -> None:
+    test, train = people(60, 3), people(60, 4)
+    test["income"], train["income"] = 1e6 + np.arange(60.0), np.arange(60.0)
+    beyond = measure("data_governance.leakage", "beyond_chance", sealed(test, train))
+    assert beyond.value == 0.0
+    assert beyond.high is not None
+    assert beyond.high > 0.02
+    assert (
+        finding("data_governance.leakage", sealed(test, train)).limit["beyond_chance"].outcome is Outcome.INCONCLUSIVE
+    )
+
+
 def test_a_group_that_is_itself_an_input_is_not_counted_twice() -> None:
     evidence = by_predictions(
-        groups={"sex": ["f", "m"] * 50},
+        groups={"sex": ["f", "m"] * 50, "town": ["a", "b", "c", "d"] * 25},
         decision=[0, 1] * 50,
         features={"sex": ["f", "m"] * 50, "x": np.linspace(0, 1, 100)},
     )
     assert measure("data_governance.determining_inputs", "group_inputs", evidence).value == 0
+
+
+@pytest.mark.parametrize("label", [None, [1] * 100, [-1] * 90 + [0, 1] * 5], ids=["none", "one class", "few"])
+def test_where_labels_or_groups_cannot_be_told_apart_no_input_is_said_not_to_determine_them(
+    label: list[int] | None,
+) -> None:
+    evidence = by_predictions(
+        groups={"sex": ["f", "m"] * 50},
+        decision=[0, 1] * 50,
+        label=label,
+        features={"sex": ["f", "m"] * 50, "x": np.linspace(0, 1, 100)},
+    )
+    found = finding("data_governance.determining_inputs", evidence)
+    for name in ("label_inputs", "group_inputs"):
+        unknown = found.measure(name)
+        assert unknown is not None
+        assert unknown.value is None
+        assert unknown.reason is not None
+    assert found.outcome is Outcome.INCONCLUSIVE
 
 
 def test_small_groups_stay_visible_beside_their_share() -> None:

@@ -188,8 +188,8 @@ def test_categories_go_together_by_cramers_v() -> None:
 # ---- groups
 
 
-def two_towns(differ: bool, seed: int = 0) -> Finding:
-    rng = np.random.default_rng(7)
+def two_towns(differ: bool, seed: int = 7) -> Finding:
+    rng = np.random.default_rng(seed)
     town = np.array(["a", "b"])[(rng.random(900) < 0.5).astype(int)]
     x = rng.normal(size=(900, 4))
     x[:, 3] = town == "b"
@@ -209,10 +209,10 @@ def test_an_input_that_counts_for_one_group_only_makes_a_gap_and_one_that_counts
     assert alike.low <= 0.005
 
 
-def test_groups_that_are_all_alike_seldom_show_a_gap() -> None:
-    """Over all inputs and pairs at once: about one in twenty at most, so hardly more than two of fifteen."""
-    beyond = sum((measure(two_towns(False, seed), "difference").low or 0.0) > 0.0 for seed in range(15))
-    assert beyond <= 3
+def test_groups_that_are_all_alike_show_a_gap_in_one_of_twenty_data_sets_at_most() -> None:
+    """Over all inputs and pairs at once; each data set is drawn anew."""
+    beyond = sum((measure(two_towns(False, seed), "difference").low or 0.0) > 0.0 for seed in range(20))
+    assert beyond <= 1
 
 
 def test_a_group_with_few_explained_rows_stays_visible_and_is_not_compared() -> None:

@@ -61,6 +61,11 @@ def test_a_model_that_favours_a_group_flips_those_between_and_says_who_gains() -
     assert groups["f"]["gained"] == groups["f"]["flip_rate"] == between[sex == "f"].mean()
     assert groups["f"]["lost"] == 0.0
     assert groups["m"]["lost"] == between[sex == "m"].mean()
+    check = next(c for c in catalogue() if c.code == "fairness.counterfactual_flips")
+    (drawn,) = next(j.figures for j in judge(check, sealed, POLICY) if j.finding.attribute == "sex")
+    assert dict(zip(drawn.columns["group"], drawn.columns["value"], strict=True)) == {
+        name: measures["flip_rate"] for name, measures in groups.items()
+    }
 
 
 def test_a_model_that_does_not_look_at_the_group_flips_nothing_with_an_interval_that_is_not_certain() -> None:

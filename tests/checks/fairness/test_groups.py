@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import ndtr, stdtrit
+from scipy.stats import norm
+from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
 
 from checks.evidence import Evidence
 from checks.fairness._definitions import SELECTION
@@ -14,7 +16,6 @@ from checks.fairness._rates import Counted, compare, count
 from checks.finding import Outcome
 from checks.judge import judge
 from checks.policy import load
-from checks.statistics import critical
 from tests.make.evidence import by_counts, by_predictions
 from tests.make.judged import find, finding, group, judged, measure, of_group
 
@@ -173,18 +174,60 @@ def test_copies_of_every_person_make_nothing_more_certain_where_units_are_named(
     assert group(found, "F").effective_rows == pytest.approx(int((sex == "F").sum()))
 
 
-def test_units_of_one_row_each_change_no_figure_by_more_than_their_correction() -> None:
+def rates_by_hand(evidence: Evidence) -> dict[str, dict[str, list[np.ndarray]]]:
+    """Give, by check and by its rates, whether each row of group F and of group M is counted in."""
+    assert evidence.rows is not None
+    chosen, qualified = (np.array(evidence.rows.column(n).to_pylist()) == 1 for n in ("decision", "label"))
+    sex = np.array(evidence.rows.column("group:sex").to_pylist())
+    every = np.ones(len(sex), dtype=bool)
+    rates = {
+        "accuracy": (every, chosen == qualified),
+        "precision": (chosen, qualified),
+        "true_positive_rate": (qualified, chosen),
+        "false_positive_rate": (~qualified, chosen),
+        "selection_rate": (every, chosen),
+    }
+    of_groups = {n: [hit[among & (sex == g)] for g in ("F", "M")] for n, (among, hit) in rates.items()}
+    used = {
+        "accuracy_by_group": ("accuracy",),
+        "equal_opportunity": ("true_positive_rate",),
+        "equalised_odds": ("true_positive_rate", "false_positive_rate"),
+        "false_positive_rate": ("false_positive_rate",),
+        "predictive_parity": ("precision",),
+        "selection_rate": ("selection_rate",),
+    }
+    return {check: {n: of_groups[n] for n in names} for check, names in used.items()}
+
+
+def gap_by_hand(groups: list[np.ndarray], z: float) -> tuple[float, float, float]:
+    """Give a gap with Newcombe's interval over Wilson's of units of one row each.
+
+    The variance between n units is 1 / (n - 1), not 1 / n, of what they add; and Student's t with n - 1 degrees of
+    freedom takes the place of z: so n rows count for (n - 1) (z / t)^2.
+    """
+    bounds = []
+    for hit in groups:
+        n, p = len(hit), float(hit.mean())
+        rows = (n - 1) * (z / student.ppf(norm.cdf(z), n - 1)) ** 2
+        bounds.append((p, *proportion_confint(p * rows, rows, alpha=2 * norm.sf(z), method="wilson")))
+    (p, p_low, p_high), (q, q_low, q_high) = sorted(bounds, reverse=True)
+    low, high = np.hypot(p - p_low, q_high - q), np.hypot(p_high - p, q - q_low)
+    return p - q, max(0.0, p - q - low, q - p - high), p - q + high
+
+
+def test_units_of_one_row_each_change_no_figure_but_by_their_correction() -> None:
     plain, single = many(1000), many(1000, unit=np.arange(1000))
-    for name in RATE_CHECKS:
-        z = critical(1 - 0.05 / 2 if name == "equalised_odds" else 0.95)
+    by_hand = rates_by_hand(single)
+    assert set(by_hand) == set(RATE_CHECKS)
+    for name, rates in by_hand.items():
         one, other = (measure(f"fairness.{name}", "difference", e) for e in (plain, single))
         assert other.value == one.value
+        z = float(norm.ppf(1 - 0.05 / len(rates) / 2))
+        value, low, high = (max(each) for each in zip(*(gap_by_hand(g, z) for g in rates.values()), strict=True))
+        assert other.value == pytest.approx(value, rel=1e-12)
+        assert (other.low, other.high) == pytest.approx((low, high), rel=1e-9, abs=1e-12)
         assert one.high is not None
-        assert other.high is not None
-        # One degree of freedom per unit but one, in the smallest group that a rate is of, and one unit more or less.
-        fewest = min(m.rows for g in finding(f"fairness.{name}", plain).groups for m in g.measures)
-        wider = float(stdtrit(fewest - 1, ndtr(z))) / z * (fewest / (fewest - 1)) ** 0.5
-        assert one.high - one.value < other.high - other.value <= wider * (one.high - one.value) * (1 + 5e-4)
+        assert one.high < high
 
 
 def test_95_percent_is_95_percent_with_several_rows_of_one_person() -> None:
@@ -242,6 +285,15 @@ def test_a_figure_holds_every_group_with_its_interval() -> None:
     assert figure.columns["group"] == ("F", "M")
     assert figure.params == {"attribute": "sex", "measure": "true_positive_rate", "unit": "share"}
     assert given.finding.figures == (figure.name,)
+
+
+def test_equalised_odds_draws_both_of_its_rates() -> None:
+    given = judged("fairness.equalised_odds", many(2000))[0]
+    drawn = {f.name: f.columns["value"] for f in given.figures}
+    assert drawn == {
+        f"fairness.equalised_odds.{rate}.sex": tuple(of_group(given.finding, name, rate).value for name in ("F", "M"))
+        for rate in ("true_positive_rate", "false_positive_rate")
+    }
 
 
 def test_figures_of_attributes_with_odd_names_keep_names_that_can_be_files() -> None:
