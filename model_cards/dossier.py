@@ -23,9 +23,10 @@ from checks.ai_act.risk import Risk
 from checks.ai_act.rules import load
 from checks.declaration import Declaration, Route
 from checks.evidence import Evidence
-from checks.finding import Fact, Figure, Finding, LawRef, Scalar, count_outcomes
+from checks.finding import Fact, Figure, Finding, LawRef, Outcome, Scalar, count_outcomes
 from checks.judge import Judged
 from checks.policy import Policy
+from checks.registry import catalogue
 
 SCHEMA = "1"
 
@@ -168,6 +169,11 @@ class Dossier(Fact):
     def outcome_counts(self) -> Mapping[str, int]:
         """How many findings lie beyond, are undecided and lie within their limit."""
         return count_outcomes(self.findings)
+
+    def of(self, outcome: Outcome) -> tuple[Finding, ...]:
+        """Give the findings of one outcome, first those that say what the others are worth (see `Check.first`)."""
+        first = {check.code for check in catalogue() if check.first}
+        return tuple(sorted((f for f in self.findings if f.outcome is outcome), key=lambda f: f.check not in first))
 
     def finding(self, check: str, attribute: str | None = None) -> Finding | None:
         """Give one finding, or None."""

@@ -154,8 +154,9 @@ class Material:
 
     def table_of(self, figure: Figure, caption: str) -> Table:
         """Set out a figure's data as a table, cut to what a reader can use."""
-        names = list(figure.columns)
-        rows = list(zip(*figure.columns.values(), strict=True))
+        # Of everyone together there is no group to name.
+        names = [n for n, column in figure.columns.items() if n != "group" or any(v is not None for v in column)]
+        rows = list(zip(*(figure.columns[name] for name in names), strict=True))
         note: Line = ()
         if len(rows) > ROWS_SHOWN:
             note = line(

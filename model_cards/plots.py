@@ -422,7 +422,8 @@ def _calibration(figure: Figure, words: Words) -> str:
     for at, group in enumerate(groups):
         left, top = 38.0 + pitch * (at % across), 18.0 + (side + 34.0) * (at // across)
         right, bottom = left + side, top + side
-        field.text((left, top - 5.0), _shown(group, words, 24), size=SIDE, colour=INK)
+        if groups != [None]:
+            field.text((left, top - 5.0), _shown(group, words, 24), size=SIDE, colour=INK)
         for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
             x, y = left + side * tick, bottom - side * tick
             field.line((x, top), (x, bottom), colour=FAINT, thick=0.6)
@@ -790,8 +791,10 @@ def in_words(figure: Figure, words: Words) -> tuple[str, str]:
     elif figure.kind in ("calibration", "thresholds"):
         first = "score" if figure.kind == "calibration" else "threshold"
         for i, (x, value) in enumerate(zip(_numbers(columns[first]), _numbers(columns["value"]), strict=True)):
-            group = f"{_shown(columns['group'][i], words)} " if figure.kind == "calibration" else ""
-            at = words.number(float(x), _unit(figure) if group else "") if np.isfinite(x) else "–"
+            of_groups = figure.kind == "calibration" and set(columns["group"]) != {None}
+            group = f"{_shown(columns['group'][i], words)} " if of_groups else ""
+            unit = _unit(figure) if figure.kind == "calibration" else ""
+            at = words.number(float(x), unit) if np.isfinite(x) else "–"
             text = words("plots.no_value") if np.isnan(value) else words.number(float(value), _unit(figure))
             told.append(words("plots.alternative.one", name=f"{group}{at}:", value=text))
     elif figure.kind == "beeswarm":

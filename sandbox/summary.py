@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from checks.finding import Finding, Outcome
+from checks.finding import Finding, Outcome, undecided_matters
 from model_cards.dossier import Assessment
 from model_cards.words import Words
 
@@ -35,11 +35,13 @@ def as_text(assessment: Assessment, folder: Path, lang: str) -> str:
         f"{words('terminal.class')}: {words.class_name(dossier.risk.risk_class)}",
     ]
     for outcome in (Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE):
-        told = [f for f in dossier.findings if f.outcome is outcome]
+        told: tuple[tuple[Finding, ...], ...] = tuple((f,) for f in dossier.of(outcome))
+        if outcome is Outcome.INCONCLUSIVE:
+            told = undecided_matters((*dossier.of(outcome), *dossier.of(Outcome.NOT_GATHERED)))
         if not told:
             continue
         lines += ["", f"{words.outcome(outcome)} ({len(told)})"]
-        lines += [f"  - {words.finding_sentence(f)}" for f in told[:SHOWN_BEYOND]]
+        lines += [f"  - {_matter(matter, words)}" for matter in told[:SHOWN_BEYOND]]
         if len(told) > SHOWN_BEYOND:
             lines.append(f"  - {words('terminal.and_more', count=len(told) - SHOWN_BEYOND)}")
     absent = [f for f in dossier.findings if f.outcome is Outcome.NOT_GATHERED]
@@ -54,6 +56,11 @@ def as_text(assessment: Assessment, folder: Path, lang: str) -> str:
         three_counts(assessment, words),
     ]
     return "\n".join(lines)
+
+
+def _matter(matter: tuple[Finding, ...], words: Words) -> str:
+    said = words.finding_sentence(matter[0])
+    return said if len(matter) == 1 else f"{said} {words('outcomes.counts.counted_once', number=len(matter))}"
 
 
 def as_object(assessment: Assessment, folder: Path) -> dict[str, Any]:

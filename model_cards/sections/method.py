@@ -13,13 +13,11 @@ from model_cards.card import (
     Entry,
     Paragraph,
     Section,
-    Span,
     Table,
     Tone,
     code,
     line,
     quiet,
-    strong,
 )
 from model_cards.dossier import Standing
 from model_cards.material import Material
@@ -139,31 +137,35 @@ def _limits(material: Material) -> Section:
 def _definitions(material: Material) -> Section:
     """Define every measure and say how its interval was made, those of the same definition together."""
     words = material.words
-    # A check that was run for several attributes is defined once.
-    defined: dict[str, dict[tuple[str, str], dict[str, None]]] = {}
+    # A check that was run for several attributes is defined once; their intervals differ by the number of groups.
+    made: dict[tuple[str, str, str], dict[str, None]] = {}
     for finding in material.dossier.findings:
         for measure in (*finding.measures, *(m for group in finding.groups for m in group.measures)):
             if measure.definition:
                 name = words.measure_name(finding.check, measure.name)
-                of_check = defined.setdefault(words.title(finding.check), {})
-                of_check.setdefault((measure.definition, measure.interval or ""), {})[name] = None
-    rows = []
-    for title, said in sorted(defined.items()):
-        told: list[Span | str] = []
-        for (definition, interval), names in said.items():
-            how = f"{definition}; {interval}" if interval else definition
-            told += [". " if told else "", strong("; ".join(names)), f": {how}"]
-        rows.append((Cell(line=line(title)), Cell(line=line(*told, "."))))
+                intervals = made.setdefault((words.title(finding.check), measure.definition, name), {})
+                intervals.update(dict.fromkeys([measure.interval] if measure.interval else []))
+    together: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (title, definition, name), intervals in made.items():
+        together.setdefault((title, definition, tuple(intervals)), []).append(name)
     blocks: tuple[Block, ...] = (Paragraph(line=line(words("card.finding.none"))),)
-    if rows:
+    if together:
         blocks = (
             Table(
                 caption=words("card.method.definitions_caption"),
                 columns=(
-                    Column(title=words("card.unmeasured.check"), width=3),
-                    Column(title=words("card.method.measures_defined"), width=10),
+                    Column(title=words("card.finding.measure"), width=5),
+                    Column(title=words("card.method.definition"), width=5),
+                    Column(title=words("card.method.interval_method"), width=5),
                 ),
-                rows=tuple(rows),
+                rows=tuple(
+                    (
+                        Cell(line=line("; ".join(names)), detail=line(title)),
+                        Cell(line=line(definition)),
+                        Cell(line=line("; ".join(intervals) or "–")),
+                    )
+                    for (title, definition, intervals), names in sorted(together.items(), key=lambda row: row[0][0])
+                ),
             ),
         )
     return Section(id="method-definitions", title=words("card.method.definitions"), blocks=blocks, folded=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from checks.declaration import Declaration, Output, Route, Task
-from checks.finding import ROWS_TO_DECIDE, Finding, Outcome
+from checks.finding import ROWS_TO_DECIDE, Finding, Outcome, undecided_matters
 from model_cards.card import (
     Block,
     Bullets,
@@ -132,15 +134,18 @@ def _tally(material: Material) -> Tally:
 
 def _told(material: Material, key: str, outcome: Outcome) -> Section:
     words = material.words
-    findings = [f for f in material.dossier.findings if f.outcome is outcome]
+    findings = material.dossier.of(outcome)
+    matters: tuple[tuple[Finding, ...], ...] = tuple((f,) for f in findings)
     if outcome is Outcome.INCONCLUSIVE:
-        findings += [f for f in material.dossier.findings if f.outcome is Outcome.NOT_GATHERED and f.limit]
+        matters = undecided_matters((*findings, *material.dossier.of(Outcome.NOT_GATHERED)))
     told: list[Line] = []
-    for finding in findings:
+    for finding, *alike in matters:
         where = "unmeasured" if finding.outcome is Outcome.NOT_GATHERED else material.anchor(finding)
         wanted = outcome if outcome in [a.outcome for a in finding.limit.values()] else None
         # One sentence per finding, of the measure that decides it, so that what is left agrees with the counts.
         sentence = words.finding_sentences(finding, wanted, short=True)[0]
+        if alike:
+            sentence = f"{sentence} {words('outcomes.counts.counted_once', number=1 + len(alike))}"
         told.append(line(f"{sentence} ", link(words("summary.details"), where)))
     blocks: tuple[Block, ...]
     if told:
@@ -218,15 +223,12 @@ def next_steps(material: Material) -> tuple[str, ...]:
     """Say the next three steps, the heaviest first; each follows from something that was found or is missing."""
     words, dossier, risk = material.words, material.dossier, material.dossier.risk
 
-    def of(outcome: Outcome) -> list[Finding]:
-        return [f for f in dossier.findings if f.outcome is outcome]
-
     first: list[str] = []
     then: list[str] = []
-    incidents = [f.incident for f in of(Outcome.ERROR) if f.incident]
+    incidents = [f.incident for f in dossier.of(Outcome.ERROR) if f.incident]
     if incidents:
         first.append(words("summary.step.errors", incidents=", ".join(incidents)))
-    beyond = [words("summary.step.beyond", title=words.finding_title(f)) for f in of(Outcome.FAIL)]
+    beyond = [words("summary.step.beyond", title=words.finding_title(f)) for f in dossier.of(Outcome.FAIL)]
     first += beyond[:1]
     then += beyond[1:]
     if risk.contradictions:
@@ -238,10 +240,10 @@ def next_steps(material: Material) -> tuple[str, ...]:
         )
     if risk.undecided_by:
         first.append(words("summary.step.questions", questions=_questions(material, risk.undecided_by, 1)))
-    undecided = [_more_rows(material, f) for f in of(Outcome.INCONCLUSIVE)]
+    undecided = [_more_rows(material, f) for f in dossier.of(Outcome.INCONCLUSIVE)]
     first += undecided[:1]
     then += undecided[1:]
-    first += _gather(material, of(Outcome.NOT_GATHERED))[:1]
+    first += _gather(material, dossier.of(Outcome.NOT_GATHERED))[:1]
     absent = [
         words.item(i.id, f.check)
         for f in dossier.findings
@@ -253,7 +255,7 @@ def next_steps(material: Material) -> tuple[str, ...]:
         first.append(words("summary.step.items", items="; ".join(absent[:2])))
     if not any(a.origin == "provider" for f in dossier.findings for a in f.limit.values()):
         then.insert(0, words("summary.step.limits"))
-    then += _gather(material, of(Outcome.NOT_GATHERED))[1:]
+    then += _gather(material, dossier.of(Outcome.NOT_GATHERED))[1:]
     then += [
         words("summary.step.duties", duty=words.duty(d.id), provision=d.provision)
         for d in risk.duties
@@ -273,7 +275,7 @@ def _more_rows(material: Material, finding: Finding) -> str:
     return f"{asked} {words.reason(estimate.reason, finding.check)}"
 
 
-def _gather(material: Material, findings: list[Finding]) -> list[str]:
+def _gather(material: Material, findings: Sequence[Finding]) -> list[str]:
     words = material.words
     return [
         words("summary.step.gather", title=words.finding_title(f), why=words.reason(f.reason, f.check))

@@ -10,10 +10,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from checks.finding import Figure, Outcome
+from checks.finding import AppliedLimit, Figure, Finding, Measure, Outcome, Reason, Rejudge
 from model_cards.build import build, parquet, write
 from model_cards.card import Card, Cell, Column, Section, Span, Table, line
 from model_cards.exports import markdown
+from model_cards.plots import draw
+from model_cards.words import Words
+from sandbox.summary import as_text
 from tests.make.assessments import assessment, declaration, documentation, undetermined, within
 
 STATEMENTS = {
@@ -52,7 +55,7 @@ def test_the_first_lines_say_who_attests_it_how_and_what_it_is_not(route: str, l
 
 @pytest.mark.parametrize(
     ("who", "said"),
-    [("provider_machine", "on its own machine"), ("service", "testing service"), ("reviewer", "by a reviewer")],
+    [("provider_machine", "on its own machine"), ("service", "testing service"), ("reviewer", "for a reviewer")],
 )
 def test_each_attestation_has_its_own_words(who: str, said: str) -> None:
     card = build(assessment(attested_by=who), "en")
@@ -173,6 +176,30 @@ def test_a_dossier_without_a_limit_beyond_gives_no_verdict() -> None:
     assert "That is no verdict on the system" in said
 
 
+def test_a_figure_of_everyone_together_names_no_group() -> None:
+    bins: dict[str, tuple[str | float | None, ...]] = {"group": (None, None), "score": (0.2, 0.8), "value": (0.25, 0.7)}
+    whole = Figure(name="accuracy.overall.bins", kind="calibration", columns=bins, params={"unit": "share"})
+    finding = within().model_copy(update={"figures": (whole.name,)})
+    given = assessment(findings=(finding,), figures=(whole,))
+    said = part(build(given, "en"), "accuracy-overall")
+    assert "Stated probability" in said or "Score" in said
+    assert "not stated" not in said
+    assert "not stated" not in draw(whole, Words("en"), title="Bins")
+    mixed = whole.model_copy(update={"columns": bins | {"group": ("Female", None)}})
+    assert "not stated" in draw(mixed, Words("en"), title="Bins")
+    assert "not stated" in part(build(assessment(findings=(finding,), figures=(mixed,)), "en"), "accuracy-overall")
+
+
+def test_a_measure_of_two_attributes_is_defined_once_with_both_its_intervals() -> None:
+    found = []
+    for name, how in (("sex", "over 2 groups"), ("race", "over 5 groups")):
+        top = Measure(name="top", value=0.5, rows=9, unit="share", definition="widest gap", interval=how)
+        found.append(within().model_copy(update={"attribute": name, "measures": (top,)}))
+    said = part(build(assessment(findings=tuple(found), figures=()), "en"), "method-definitions")
+    assert said.count("widest gap") == 1
+    assert "over 2 groups; over 5 groups" in said
+
+
 def test_figures_without_a_drawing_are_shown_as_their_table() -> None:
     odd = Figure(name="accuracy.overall.odd", kind="no_such_kind", columns={"group": ("a", "b"), "value": (1.0, 2.5)})
     finding = within().model_copy(update={"figures": (odd.name,)})
@@ -253,3 +280,37 @@ def test_what_rests_on_no_reading_of_the_law_is_marked() -> None:
     assert isinstance(table, Table)
     assert table.rows[0][2].tone == "undecided"
     assert "Not verified" in part(card, "law-other")
+
+
+def alone(check: str, outcome: Outcome, **given: object) -> Finding:
+    return Finding(check=check, outcome=outcome, rejudge=Rejudge.EVIDENCE, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("lang", ["en", "nl"])
+def test_inputs_that_determine_the_label_are_told_before_all_else_that_lies_beyond(lang: str, tmp_path: Path) -> None:
+    limit = {"m": AppliedLimit(at_most=0.0, origin="policy", outcome=Outcome.FAIL)}
+    value = Measure(name="m", value=1.0, low=1.0, high=1.0, rows=9, unit="count", interval="exact")
+    codes = ("fairness.selection_rate", "accuracy.inverse", "data_governance.determining_inputs")
+    given = assessment(
+        findings=tuple(alone(c, Outcome.FAIL, limit=limit, measures=(value,)) for c in codes), figures=()
+    )
+    words = Words(lang)
+    for text in (part(build(given, lang), "summary-beyond"), as_text(given, tmp_path, lang)):
+        places = [text.index(words.title(code)) for code in (codes[2], codes[0], codes[1])]
+        assert places == sorted(places)
+
+
+@pytest.mark.parametrize("lang", ["en", "nl"])
+def test_findings_that_settle_nothing_for_one_reason_are_told_once_and_said_to_count_as_one(
+    lang: str, tmp_path: Path
+) -> None:
+    why = Reason(code="too_few_rows")
+    alike = [alone(f"explainability.{n}", Outcome.INCONCLUSIVE, reason=why) for n in ("effects", "stability")]
+    given = assessment(findings=tuple(alike), figures=())
+    words = Words(lang)
+    told = words("outcomes.counts.counted_once", number=2)
+    assert given.dossier.outcome_counts["undecided"] == 1
+    for text in (part(build(given, lang), "summary-undecided"), as_text(given, tmp_path, lang)):
+        assert told in text
+        assert words.title("explainability.effects") in text
+        assert words.title("explainability.stability") not in text
