@@ -8,9 +8,11 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import os
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, make_response, render_template, request
 from sqlalchemy.exc import DataError
@@ -18,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as BaseResponse
 
 from sandbox import tracing
-from sandbox.errors import Broken, CellUnavailable, NotAllowed, OverBudget, Problem, Refused, SandboxError
+from sandbox.errors import Broken, CannotStart, CellUnavailable, NotAllowed, OverBudget, Problem, Refused, SandboxError
 from sandbox.records.database import Database
 from sandbox.records.tables import new_id
 from sandbox.records.uploads import TooLarge
@@ -47,7 +49,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         settings: of the operator; from the environment where not given.
 
     Raises:
-        ValueError: `accounts` is not a setting there is, or others could reach a service without accounts.
+        CannotStart: `accounts` is not a setting there is, its provider cannot be asked with these settings, or others
+            could reach a service without accounts.
     """
     from sandbox.api import v1
     from sandbox.web import account_pages, health, identity, mlflow_pages, question_pages, review_pages
@@ -92,12 +95,18 @@ def _refuse_to_stand_open(settings: Settings) -> None:
     from sandbox.web.identity import ACCOUNTS
 
     if settings.accounts not in ACCOUNTS:
-        raise ValueError(f"accounts must be one of {', '.join(ACCOUNTS)}, not {settings.accounts!r}")
+        known = ", ".join(ACCOUNTS)
+        raise CannotStart(f"accounts (AIACT_SANDBOX_ACCOUNTS) must be one of {known}, not {settings.accounts!r}")
     if "oidc" in settings.accounts and not (settings.oidc_issuer and settings.oidc_client):
-        raise ValueError("accounts with oidc need AIACT_SANDBOX_OIDC_ISSUER and AIACT_SANDBOX_OIDC_CLIENT")
+        raise CannotStart("accounts with oidc need AIACT_SANDBOX_OIDC_ISSUER and AIACT_SANDBOX_OIDC_CLIENT")
+    if "oidc" in settings.accounts:
+        if urlsplit(settings.oidc_issuer).scheme not in ("https", "http"):
+            raise CannotStart(f"AIACT_SANDBOX_OIDC_ISSUER must be an address, not {settings.oidc_issuer!r}")
+        if settings.oidc_secret_file and not os.access(settings.oidc_secret_file, os.R_OK):
+            raise CannotStart(f"AIACT_SANDBOX_OIDC_SECRET_FILE: {settings.oidc_secret_file} cannot be read")
     host, _, _ = settings.listen.rpartition(":")
     if settings.accounts == "off" and not security.is_this_machine(host):
-        raise ValueError(
+        raise CannotStart(
             f"without accounts the service listens on this machine alone, not on {host}: set "
             "AIACT_SANDBOX_ACCOUNTS=local and make a first person with `aiact-sandbox admin create-user`"
         )
@@ -107,7 +116,7 @@ def _on_sandbox_error(error: SandboxError) -> BaseResponse:
     """Answer an error that was raised on purpose; whose fault it is decides the status."""
     match error:
         case OverBudget():
-            return _answer(error.status, "over_budget", problems=error.problems)
+            return _answer(error.status, "over_budget", detail=str(error), problems=error.problems)
         case Refused():
             return _answer(422, "refused", detail=str(error), problems=error.problems)
         case NotAllowed():

@@ -11,6 +11,8 @@ import signal
 import click
 
 from sandbox.commands import administration, afar, assessing, counting, dossiers, service, starting, writing
+from sandbox.commands.speaking import told_plainly
+from sandbox.settings import Settings
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,6 +25,8 @@ def main() -> None:
     """
     # A terminal's interrupt must reach our own cleaning up: no cell, no temporary file, no half-written dossier stays.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with told_plainly():
+        Settings.from_environment()
 
 
 for command in (

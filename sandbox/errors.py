@@ -101,8 +101,8 @@ class CellUnavailable(SandboxError):
         self.probes = tuple(probes)
 
 
-class CannotStart(SandboxError):
-    """The service is set up in a way that would lose or double work; the message says what to set or to install."""
+class CannotStart(SandboxError, ValueError):
+    """The service is set up in a way in which it must not start; the message says what to set or to install."""
 
 
 class NotSigned(SandboxError):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from model_cards.material import file_name
 from model_cards.words import languages
 from sandbox.errors import Problem, Refused
 from sandbox.judge_again import read_dossier
+from sandbox.whole import replace
 
 FIGURE_KEY = b"figure"
 """Key in a figure's Parquet metadata under which its kind and parameters may stand, as JSON."""
@@ -146,14 +145,5 @@ def _shows_rows(dossier: Dossier, name: str) -> bool:
 
 
 def _write(target: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(target)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+    replace(target, content)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -29,6 +28,7 @@ from checks.judge import judge
 from checks.registry import Check, catalogue
 from checks.resources import names as named_policies
 from model_cards.dossier import Assessment, CountTable, Dossier, Noise, canonical, evidence_in
+from sandbox import whole as whole_file
 from sandbox.errors import Problem, Refused
 
 ROW_FREE = frozenset({Need.DOCUMENTS, Need.SCAN})
@@ -97,12 +97,7 @@ def write(files: Sequence[Path], ledger: Ledger) -> None:
         is_sorted=False,
     )
     for file in files:
-        partial = file.with_suffix(".partial")
-        with os.fdopen(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as sink:
-            sink.write(content)
-            sink.flush()
-            os.fsync(sink.fileno())
-        partial.rename(file)
+        whole_file.replace(file, content, mode=0o600)
 
 
 def leave_exactly(files: Sequence[Path]) -> None:

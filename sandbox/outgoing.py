@@ -38,6 +38,9 @@ REFUSED: Final = tuple(
         # NAT64 of one network's own, where what is written in it cannot be known.
         "64:ff9b:1::/48",
         "192.88.99.0/24",
+        # One site's own, of old, and one network's own routes: public by name alone.
+        "fec0::/10",
+        "5f00::/16",
         # Public by its number, and answers from inside a cloud's machine with its keys.
         "168.63.129.16/32",
     )

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from sandbox.judge_again import read_dossier
 from sandbox.records import evidence_store
 from sandbox.records.database import locked, private_folder
 from sandbox.settings import Settings
+from sandbox.whole import replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,12 +256,7 @@ def _read(file: Path) -> _Record | None:
 
 def _write(file: Path, record: _Record) -> None:
     groups = [[g, int(record.allowed[g]), int(record.shown[g])] for g in record.allowed]
-    partial = file.with_suffix(".partial")
-    with os.fdopen(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as sink:
-        sink.write(canonical({"format": "1", "groups": groups}))
-        sink.flush()
-        os.fsync(sink.fileno())
-    partial.rename(file)
+    replace(file, canonical({"format": "1", "groups": groups}), mode=0o600)
 
 
 def _commitment(digest: str, settings: Settings) -> str:
@@ -270,9 +265,6 @@ def _commitment(digest: str, settings: Settings) -> str:
     file = folder / "key"
     with locked(folder / "lock"):
         if not file.exists():
-            partial = folder / "key.partial"
-            with os.fdopen(os.open(partial, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600), "wb") as sink:
-                sink.write(secrets.token_bytes(32))
-            partial.rename(file)
+            replace(file, secrets.token_bytes(32), mode=0o600)
         key = file.read_bytes()
     return hmac.new(key, digest.encode(), hashlib.sha256).hexdigest()

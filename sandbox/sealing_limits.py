@@ -18,6 +18,7 @@ from pydantic import AwareDatetime, Field, StringConstraints, ValidationError
 from checks.declaration import Declaration, ProviderLimit, Stated
 from model_cards.dossier import LimitsRecorded, canonical, limits_digest
 from sandbox.errors import Problem, Refused
+from sandbox.whole import replace
 
 FILE = "limits.seal.json"
 """Name of the seal, beside `submission.yaml`."""
@@ -85,11 +86,7 @@ def seal_limits(submission: Path, *, now: dt.datetime | None = None) -> tuple[Se
     )
     if not is_new:
         return made, False
-    content = to_file((*seals, made))
-    # Written whole or not at all: a half-written seal would be refused at the next run.
-    partial = submission / f".{FILE}.part"
-    partial.write_bytes(content)
-    partial.replace(submission / FILE)
+    replace(submission / FILE, to_file((*seals, made)))
     return made, True
 
 
@@ -164,8 +161,6 @@ def limits_recorded(declaration: Declaration, folder: Path, *, started: dt.datet
 
 
 def _digest_of(limits: Mapping[str, ProviderLimit]) -> str:
-    import hashlib
-
     stated = {code: limit.model_dump(mode="json") for code, limit in limits.items()}
     return hashlib.sha256(canonical(stated)).hexdigest()
 

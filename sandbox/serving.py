@@ -16,6 +16,7 @@ from types import FrameType
 from sandbox.app import create_app
 from sandbox.cluster import refuse_unfit
 from sandbox.engine import ASSESS
+from sandbox.errors import CannotStart
 from sandbox.records.database import migrate
 from sandbox.records.queue import LEASE_SECONDS
 from sandbox.settings import Settings
@@ -146,8 +147,7 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
 
     Raises:
         OSError: the address is taken or is not this machine's.
-        ValueError: `listen` is no address and port.
-        CannotStart: a cluster is set that this installation cannot use.
+        CannotStart: `listen` is no address and port, or something is set that this installation cannot use.
         CellUnavailable: several organisations would share a machine that cannot bound a cell's memory as a whole.
     """
     import waitress  # type: ignore[import-untyped]  # ships no types
@@ -155,7 +155,7 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
     log_as("web", settings.log_format)
     host, _, port = settings.listen.rpartition(":")
     if not host or not port.isdigit():
-        raise ValueError(f"listen must be an address and a port, as in 127.0.0.1:8080, not {settings.listen!r}")
+        raise CannotStart(f"listen must be an address and a port, as in 127.0.0.1:8080, not {settings.listen!r}")
     refuse_unfit(settings)
     if settings.worker_beside:
         # Looked at here too, so that pages do not open beside a worker that refuses to start.

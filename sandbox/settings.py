@@ -8,6 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from sandbox.errors import CannotStart
+
 PREFIX = "AIACT_SANDBOX_"
 
 
@@ -152,7 +154,7 @@ class Settings:
             environment: variables to read instead of the process's own (for tests).
 
         Raises:
-            ValueError: a variable that must be a number is none; names the variable.
+            CannotStart: a variable that must be a number is none; names the variable.
         """
         env = dict(os.environ) if environment is None else environment
         values: dict[str, object] = {}
@@ -164,12 +166,12 @@ class Settings:
                 try:
                     values[name] = int(raw)
                 except ValueError:
-                    raise ValueError(f"{PREFIX}{name.upper()} must be a whole number, not {raw!r}") from None
+                    raise CannotStart(f"{PREFIX}{name.upper()} must be a whole number, not {raw!r}") from None
             elif isinstance(default, float):
                 try:
                     values[name] = float(raw)
                 except ValueError:
-                    raise ValueError(f"{PREFIX}{name.upper()} must be a number, not {raw!r}") from None
+                    raise CannotStart(f"{PREFIX}{name.upper()} must be a number, not {raw!r}") from None
             elif isinstance(default, Path):
                 values[name] = Path(raw)
             else:

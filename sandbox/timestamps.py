@@ -125,11 +125,11 @@ def read(content: bytes, signature: bytes, roots: Path | None = None) -> Stamp:
     _stamps(response, signature)
     if roots is not None:
         _check(response, signature, roots)
-    return Stamp(
-        at=response.tst_info.gen_time.astimezone(dt.UTC),
-        by=_authority(response),
-        checked=None if roots is None else True,
-    )
+    try:
+        at, by = response.tst_info.gen_time.astimezone(dt.UTC), _authority(response)
+    except (ValueError, KeyError, OverflowError) as wrong:
+        raise Unfit(f"it does not say when and by whom: {type(wrong).__name__}") from wrong
+    return Stamp(at=at, by=by, checked=None if roots is None else True)
 
 
 def _check(response: TimeStampResponse, signature: bytes, roots: Path) -> None:

@@ -40,7 +40,11 @@ UNSIGNED: Final = (
 )
 EXPECTED: Final = "The digest is the one expected; it stands for {covers}."
 TIME_OWN: Final = "The time of signing is the signer's own statement; it is not a time stamp by somebody else."
-STAMPED: Final = "{name} was there at {at}, says {by}; the authority's certificate was {checked}."
+STAMPED: Final = "{name} was there at {at}, says {by}; the authority's certificate was checked."
+STAMP_UNCHECKED: Final = (
+    "{name} has a time stamp of {at} in the name of {by}; whether they made it was not checked: "
+    "no certificates were given."
+)
 NO_LIST: Final = (
     "No key list was given, so whose key this is was not checked: compare the key's id with what its holder publishes."
 )
@@ -368,11 +372,8 @@ def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | Non
         notes += [NO_LIST] if keys is None else []
         notes += [TIME_OWN] if any(s.stamp is None for s in signatures) else []
         notes += [
-            STAMPED.format(
-                name=s.name,
-                at=s.stamp.at.isoformat(),
-                by=s.stamp.by,
-                checked="checked" if s.stamp.checked else "not checked: no certificates were given",
+            (STAMPED if s.stamp.checked else STAMP_UNCHECKED).format(
+                name=s.name, at=s.stamp.at.isoformat(), by=s.stamp.by
             )
             for s in signatures
             if s.stamp is not None

@@ -27,7 +27,7 @@ from sandbox.commands.speaking import (
 @click.option("--expect-digest", default=None, help="SHA-256 of dossier.json or of SHA256SUMS, from elsewhere.")
 @click.option(
     "--timestamp-roots",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
     default=None,
     help="Certificates (PEM), from elsewhere, that time stamps must be under.",
 )

@@ -110,7 +110,7 @@ def told_plainly(*, as_json: bool = False) -> Iterator[None]:
 
 
 def show_refusal(refused: Refused, *, as_json: bool) -> None:
-    """Say everything that is wrong with a submission, on stderr; with --json as one object on stdout."""
+    """Say everything that is wrong with what was handed over, on stderr; with --json as one object on stdout."""
     if as_json:
         problems = [
             {"field": p.field, "code": p.code, "message": p.message, "params": dict(p.params)} for p in refused.problems
@@ -118,7 +118,7 @@ def show_refusal(refused: Refused, *, as_json: bool) -> None:
         click.echo(json.dumps({"refused": problems}, ensure_ascii=False, default=str))
         return
     count = len(refused.problems)
-    say(f"Refused: {count} problem{'s' if count > 1 else ''} with the submission.", err=True)
+    say(f"Refused: {count} problem{'s' if count > 1 else ''}.", err=True)
     for problem in refused.problems:
         say(f"  {problem.field or 'submission'}: {problem.message}", err=True)
 

@@ -69,8 +69,9 @@ class Jobs:
             while not self._stop.is_set():
                 try:
                     did = do_next(self._settings, database, self._stop)
-                except SQLAlchemyError as error:
-                    log.warning("the database did not answer to the jobs of drafts: %s", type(error).__name__)
+                except (SQLAlchemyError, OSError) as error:
+                    # A database that is away or a full disk must not end the jobs of all drafts to come.
+                    log.warning("a job of a draft could not be done: %s", type(error).__name__)
                     did = False
                 if not did:
                     self._stop.wait(LOOK_SECONDS)

@@ -9,7 +9,7 @@ import io
 import re
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -301,12 +301,4 @@ def from_declaration(stated: Declaration) -> dict[str, Any]:
             for code, limit in stated.limits.items()
         ]
         made["limits"] = {"rows": rows}
-    return made
-
-
-def by_section(found: Sequence[Problem]) -> dict[str, list[Problem]]:
-    """Sort problems by the section in which each can be mended; under an empty name what is of none."""
-    made: dict[str, list[Problem]] = {}
-    for problem in found:
-        made.setdefault(section_of(problem.field), []).append(problem)
     return made

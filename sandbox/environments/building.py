@@ -40,6 +40,8 @@ OURS = ("numpy", "pandas")
 
 MOST_FILES = 100_000
 MOST_FILE_BYTES = 5 * 1024**3
+_MOST_SAID = 16 * 1024**2
+_PIECE = 1024**2
 LONGEST_WORDS = 600
 
 Resolution = Mapping[str, tuple[str, frozenset[str]]]
@@ -132,7 +134,8 @@ def _converse(
         "sources": bool(settings.package_sources),
     }
     _send(running.connection, request)
-    kind, _, body = _part(running.connection, MOST_FILE_BYTES)
+    kind, _, size = _head(running.connection, _MOST_SAID)
+    body = _exactly(running.connection, size)
     if kind == FAILED:
         raise failed(_told(body), "resolve")
     resolution = read_resolution(body.decode("utf-8", "replace"), asked) if kind == RESOLVED else None
@@ -165,11 +168,12 @@ def _told(body: bytearray) -> str:
     return body[:MOST_WORDS].decode("utf-8", "replace")
 
 
-def _part(connection: socket.socket, most: int) -> tuple[int, str, bytearray]:
+def _head(connection: socket.socket, most: int) -> tuple[int, str, int]:
+    """Give what comes next: its kind, its name, and how many bytes of it are to be read."""
     magic, kind, name, size = PART.unpack(_exactly(connection, PART.size))
-    if magic != MAGIC or size > most or (kind != FILE and size > 16 * 1024**2):
+    if magic != MAGIC or size > (most if kind == FILE else _MOST_SAID):
         raise failed("what came back is not what a builder sends, or is too large", "builder")
-    return kind, _exactly(connection, name).decode("utf-8", "replace"), _exactly(connection, size)
+    return kind, _exactly(connection, name).decode("utf-8", "replace"), size
 
 
 def _exactly(connection: socket.socket, size: int) -> bytearray:
@@ -187,18 +191,23 @@ def _write(connection: socket.socket, folder: Path) -> dict[str, str]:
     files: dict[str, str] = {}
     left = MOST_FILE_BYTES
     while True:
-        kind, name, body = _part(connection, left)
+        kind, name, size = _head(connection, left)
         if kind == DONE:
             return files
         if kind == FAILED:
-            raise failed(_told(body), "install")
-        left -= len(body)
+            raise failed(_told(_exactly(connection, size)), "install")
+        left -= size
         parts = name.split("/")
         strange = any(part in ("", ".", "..") or not part.isprintable() for part in parts) or len(name) > 1000
         if kind != FILE or strange or name in files or len(files) >= MOST_FILES:
             raise failed("what came back is not what a builder sends", "builder")
         path = folder.joinpath(*parts)
         path.parent.mkdir(parents=True, exist_ok=True)
+        made = hashlib.sha256()
         with path.open("xb") as out:
-            out.write(body)
-        files[name] = hashlib.sha256(body).hexdigest()
+            # In pieces: a size is only said, and a file may be larger than this process's memory.
+            for at in range(0, size, _PIECE):
+                piece = _exactly(connection, min(_PIECE, size - at))
+                out.write(piece)
+                made.update(piece)
+        files[name] = made.hexdigest()

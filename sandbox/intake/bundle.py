@@ -76,12 +76,6 @@ class Bundle:
     notes: tuple[str, ...] = ()
 
     @property
-    def model_path(self) -> Path | None:
-        """Where the model is in the quarantine, a file or a folder; None without a model."""
-        stated = self.declaration.model
-        return None if stated is None else self.folder / stated.file
-
-    @property
     def data_digest(self) -> str | None:
         """SHA-256 of the file with the evaluation data, or what stands for them; None where there are none."""
         path = data_path(self.declaration)

@@ -13,6 +13,9 @@ from sandbox.intake.problems import problem
 
 SCHEMA = "https://schema.org/"
 RAI = "http://mlcommons.org/croissant/RAI/"
+LONGEST_ADDRESS = 400
+"""Characters of what a term stands for, or of a part that is pointed at: a longer one is not written out each time."""
+
 _ITEM_PARTS = ("@value", "name", "url", "@id")
 
 FIELDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -55,21 +58,22 @@ def sheet(content: Mapping[str, Any], name: str) -> dict[str, str]:
     Raises:
         Refused: its terms would have to be fetched, or it describes no data set.
     """
-    context = content["@context"]
-    if not isinstance(context, Mapping) or any(_fetched(content)):
+    if not isinstance(content["@context"], Mapping) or any(_fetched(content)):
         raise Refused(problem(name, "croissant.context", file=name))
+    context = {k: v for k, v in content["@context"].items() if _is_short(v)}
     dataset = next((n for n in _nodes(content) if f"{SCHEMA}Dataset" in _types(n, context)), None)
     if dataset is None:
         raise Refused(problem(name, "croissant.no_dataset", file=name))
+    parts = {str(n["@id"]): n for n in _nodes(content) if "@id" in n}
     said: dict[str, list[str]] = {}
     for term, value in dataset.items():
-        said.setdefault(_whole(term, context), []).append(_text(value))
+        said.setdefault(_whole(term, context), []).append(_text(_pointed_at(value, parts)))
     made = {}
     for field, groups in FIELDS.items():
         for group in groups:
-            parts = [", ".join(filter(None, said.get(term, ()))) for term in group]
-            if any(parts):
-                made[field] = "; ".join(filter(None, parts))
+            given = [", ".join(filter(None, said.get(term, ()))) for term in group]
+            if any(given):
+                made[field] = "; ".join(filter(None, given))
                 break
     return made
 
@@ -96,6 +100,11 @@ def _types(node: Mapping[str, Any], context: Mapping[str, Any]) -> set[str]:
     return {_whole(str(t), context) for t in (given if isinstance(given, list) else [given])}
 
 
+def _is_short(told: Any) -> bool:
+    named = told.get("@id", "") if isinstance(told, Mapping) else told
+    return isinstance(named, str) and len(named) <= LONGEST_ADDRESS
+
+
 def _whole(term: str, context: Mapping[str, Any], depth: int = 0) -> str:
     """Write a term out as its address, by what the file says of its prefixes; bounded, for it may name itself."""
     told = context.get(term)
@@ -105,11 +114,24 @@ def _whole(term: str, context: Mapping[str, Any], depth: int = 0) -> str:
     prefix, colon, rest = term.partition(":")
     if colon and not rest.startswith("//") and isinstance(context.get(prefix), str):
         return f"{context[prefix]}{rest}"
-    return term if colon else f"{context.get('@vocab', SCHEMA)}{term}"
+    vocabulary = context.get("@vocab")
+    return term if colon else f"{vocabulary if isinstance(vocabulary, str) else SCHEMA}{term}"
+
+
+def _pointed_at(value: Any, parts: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Put a part that stands elsewhere in the file where it is pointed at; once, for it may point on to itself."""
+    if isinstance(value, list):
+        return [_pointed_at(v, parts) for v in value]
+    if not isinstance(value, Mapping) or set(value) != {"@id"}:
+        return value
+    name = _text(parts.get(str(value["@id"]), {}))
+    return name if 0 < len(name) <= LONGEST_ADDRESS else value
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Mapping):
+        if "@set" in value:
+            return _text(value["@set"])
         if part := next((p for p in _ITEM_PARTS if value.get(p)), None):
             return _text(value[part])
         # A text in several languages, by language.

@@ -99,7 +99,7 @@ def add(received: Received, file: Path, settings: Settings) -> Added:
         Refused: it is not there, is no plain file or is too large.
     """
     if not file.is_file():
-        raise Refused(problem("holdout", "submission.absent", path=file.name))
+        raise Refused(problem("holdout", "holdout.absent", path=file.name))
     folder = received.folder.parent / "added"
     name = f"added{file.suffix.lower()}"
     with _opened(file, follow=True) as source, _Writer(folder / name, [settings.unpacked_bytes] * 2) as writer:

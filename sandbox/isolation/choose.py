@@ -21,7 +21,7 @@ from sandbox.isolation.bubblewrap import Bubblewrap
 from sandbox.isolation.docker import Docker, build_image
 from sandbox.isolation.interface import Chosen, Isolation, Limits
 from sandbox.isolation.keeper import kill_until_gone
-from sandbox.isolation.podman import Podman, socket_url
+from sandbox.isolation.podman import Podman, bounded_per_process, socket_url
 from sandbox.isolation.tree import build_tree
 from sandbox.settings import Settings
 
@@ -126,7 +126,13 @@ def refuse_weak_limits(settings: Settings) -> None:
     Raises:
         CellUnavailable: neither an engine nor this process can bound all processes of a cell together.
     """
-    if settings.accounts == "off" or groups.hierarchies() is not None:
+    if settings.accounts == "off":
+        return
+    if settings.isolation == "podman":
+        # It makes its own control groups, whatever this process could make.
+        if Podman(settings).available() is None and not bounded_per_process(socket_url(settings)):
+            return
+    elif groups.hierarchies() is not None:
         return
     if settings.isolation in ("auto", "docker") and docker.engine_unavailable(settings) is None:
         return

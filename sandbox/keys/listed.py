@@ -115,7 +115,9 @@ def load_key_list(path: Path) -> KeyList:
         raise refused("key_list", "key_list.missing", f"the key list {path} cannot be read") from gone
     except ValidationError as wrong:
         first = wrong.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "key list"
+        where = ".".join(str(part) for part in first["loc"])
+        if not where:
+            raise refused("key_list", "key_list.unreadable", f"{path} is no list of keys") from wrong
         raise refused("key_list", "key_list.unreadable", f"{where}: {first['msg']}") from wrong
     except (ValueError, yaml.YAMLError) as wrong:
         raise refused("key_list", "key_list.unreadable", "the key list is neither YAML nor JSON") from wrong

@@ -506,16 +506,11 @@ def newest(
 
 def versions_of(database: Database, submission: Submission, *, limit: int = 20) -> Sequence[Submission]:
     """List the other finished submissions of the same system in the same organisation, the newest first."""
-    same = (
-        Submission.organisation.is_(None)
-        if submission.organisation is None
-        else Submission.organisation == submission.organisation
-    )
     with database.reading() as session:
         return session.scalars(
             select(Submission)
             .where(
-                same,
+                Submission.organisation.is_not_distinct_from(submission.organisation),
                 Submission.system == submission.system,
                 Submission.state == State.DONE,
                 Submission.holdout_of.is_(None),
@@ -536,16 +531,11 @@ def earlier_on_same_data(
         data_digest: SHA-256 of the evaluation data.
         before: only what had ended by then.
     """
-    same = (
-        Submission.organisation.is_(None)
-        if submission.organisation is None
-        else Submission.organisation == submission.organisation
-    )
     with database.reading() as session:
         return session.scalars(
             select(Submission)
             .where(
-                same,
+                Submission.organisation.is_not_distinct_from(submission.organisation),
                 Submission.data_digest == data_digest,
                 Submission.state == State.DONE,
                 Submission.ended < before,

@@ -114,11 +114,11 @@ def gate(settings: Settings, organisation_id: str, size: int) -> Callable[[Sessi
 
 
 _SENTENCES: Final = {
-    "cells": "The organisation has {used} submissions waiting or running, and may have {most} at once. "
+    "cells": "Submissions of the organisation that wait or run: {used}. It may have {most} at once. "
     "Wait until one has ended, or stop one.",
     "cpu_seconds": "The organisation has used {used} of its {most} seconds of processor time of this month. "
     "It begins again on {next}.",
-    "builds": "The organisation has built {used} of the {most} environments it may build in this month. "
+    "builds": "The organisation has built {used} of the {most} environments that it may build this month. "
     "It begins again on {next}.",
     "bytes": "With this upload the organisation would store more than its {most} bytes; {used} are stored now. "
     "Remove a draft, or wait until an older upload is no longer kept.",

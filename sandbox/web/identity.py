@@ -164,8 +164,9 @@ def _require(who: Identity, permission: Permission) -> None:
             raise NotAllowed("there is no such submission")
         g.submission = found
         organisation = found.organisation
-        if found.holdout_of is not None and permission is Permission.CANCEL:
-            # What a reviewer began is not the submitter's to stop.
+        hidden = found.problems and who.holds(Permission.SUBMIT, organisation)
+        if found.holdout_of is not None and (hidden or permission is Permission.CANCEL):
+            # What a reviewer began is not the submitter's to stop; what is wrong in those rows, not theirs to read.
             permission = Permission.REVIEW
     elif "draft_id" in values:
         draft = drafts.find(_service().database, values["draft_id"])

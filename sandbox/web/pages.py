@@ -6,6 +6,7 @@ import datetime as dt
 import functools
 import logging
 import mimetypes
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,7 @@ from werkzeug.routing import BaseConverter
 from werkzeug.wrappers import Response as BaseResponse
 
 from sandbox.drafting.writing import section_of
-from sandbox.errors import Broken, NotAllowed
+from sandbox.errors import Broken, NotAllowed, OverBudget
 from sandbox.records import dossier_store, drafts, queue, uploads
 from sandbox.records.tables import State, Submission, new_id
 from sandbox.review import desk as reviews
@@ -132,14 +133,14 @@ def root() -> BaseResponse:
 @blueprint.get("/<lang:lang>/")
 def start(lang: str) -> str:  # noqa: ARG001  # read from the address by `words`
     """Say what this is and what it is not, and take a submission."""
-    return _start_page(None)
+    return _start_page()
 
 
-def _start_page(problem: str | None) -> str:
+def _start_page(*problems: str) -> str:
     newest = queue.newest(service().database, limit=5, organisations=who.organisations(Permission.READ))
     me = who.identity()
     into = [(i, me.names[i]) for i in me.where(Permission.SUBMIT)] if me and not me.is_alone else []
-    return render_template("start.html", problem=problem, newest=newest, into=into)
+    return render_template("start.html", problems=problems, newest=newest, into=into)
 
 
 @blueprint.get("/<lang:lang>/submissions")
@@ -176,7 +177,10 @@ def submit(lang: str) -> BaseResponse:
         csrf_token()
         code = "none" if sent is None or not sent.filename else "empty"
         return make_response(_start_page(words()(f"start.problem.{code}")), 422)
-    submission_id = keep_for(taken, sent.filename or "", request.form.get("organisation", ""), actor=ACTOR)
+    try:
+        submission_id = keep_for(taken, sent.filename or "", request.form.get("organisation", ""), actor=ACTOR)
+    except OverBudget as over:
+        return make_response(_start_page(*(words().problem(asdict(p))[0] for p in over.problems)), over.status)
     return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from sandbox.review import people
 from sandbox.review.permissions import Role
 from sandbox.serving import serve
 from sandbox.settings import Settings
+from tests.make.waiting import free_port
 
 pytestmark = pytest.mark.network
 ROOT = Path(__file__).parents[2]
@@ -41,9 +41,7 @@ class Running:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     settings = replace(
         Settings.from_environment(),
         state=tmp_path_factory.mktemp("service"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from sandbox.settings import Settings
 from sandbox.stages import Cancelled, Stage
 from tests.make import real
 
+COMMAND = Path(sys.executable).parent / "aiact-sandbox"
 pytestmark = pytest.mark.bubblewrap
 FEATURES = ["income", "months", "channel"]
 
@@ -183,6 +186,42 @@ def test_judging_again_from_evidence_gives_the_same_findings(tmp_path: Path, set
     done = run(folder, tmp_path / "out", settings)
     again = judge_again(done.folder, out=tmp_path / "again", settings=settings, as_of=done.dossier.risk.as_of)
     assert again.dossier.to_json() == done.dossier.to_json()
+
+
+def test_judging_again_by_the_arithmetic_of_another_processor_gives_the_same_to_a_billionth(
+    tmp_path: Path, settings: Settings, bwrap: str
+) -> None:
+    done = run(submit(tmp_path / "a", rows(1)), tmp_path / "out", settings)
+    state = str(settings.state)
+    ended = subprocess.run(
+        [
+            *(str(COMMAND), "judge", str(done.folder), "--out", str(tmp_path / "again"), "--lang", "en"),
+            *("--as-of", done.dossier.risk.as_of.isoformat()),
+        ],
+        capture_output=True,
+        text=True,
+        # The oldest kind that any processor of this family can do, which adds up in another order.
+        env={"PATH": "/usr/bin:/bin", "HOME": state, "AIACT_SANDBOX_STATE": state, "OPENBLAS_CORETYPE": "Nehalem"},
+        timeout=120,
+        check=False,
+    )
+    assert ended.returncode in (0, 1, 5), ended.stderr
+    again = json.loads((tmp_path / "again" / "dossier.json").read_text(encoding="utf-8"))
+    before = json.loads(done.dossier.to_json())
+    assert again == approximately(before)
+
+
+def approximately(given: Any) -> Any:
+    """Replace each number by one that equals what is within a billionth of it."""
+    match given:
+        case dict():
+            return {name: approximately(inner) for name, inner in given.items()}
+        case list():
+            return [approximately(inner) for inner in given]
+        case float():
+            return pytest.approx(given, rel=1e-9, abs=1e-9)
+        case _:
+            return given
 
 
 def test_judging_again_without_evidence_says_what_was_erased(tmp_path: Path, settings: Settings, bwrap: str) -> None:

@@ -7,9 +7,7 @@ import json
 import multiprocessing
 import os
 import re
-import shutil
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -24,24 +22,10 @@ from sandbox.records.mlflow_log import DatabaseOutbox
 from sandbox.records.tables import Submission
 from sandbox.serving import serve
 from sandbox.settings import Settings
-from tests.conftest import skip_or_fail
+from tests.make.waiting import free_port, until
 
 pytestmark = pytest.mark.network
 API = "/api/v1/submissions"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 class Service:
@@ -85,7 +69,7 @@ def run(settings: Settings) -> Iterator[Callable[[str], Service]]:
     started: list[Service] = []
 
     def start(entry: str) -> Service:
-        listening = replace(settings, listen=f"127.0.0.1:{_free_port()}")
+        listening = replace(settings, listen=f"127.0.0.1:{free_port()}")
         process = multiprocessing.get_context("spawn").Process(
             target=serve, args=(listening,), kwargs={"entry": f"tests.make.runs:{entry}"}
         )
@@ -101,19 +85,6 @@ def run(settings: Settings) -> Iterator[Callable[[str], Service]]:
         service.process.join(40)
         service.process.kill()
         assert service.process.exitcode == 0
-
-
-@pytest.fixture
-def browser() -> Iterator[Any]:
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
-    if program is None:
-        skip_or_fail("chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        opened = started.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.geteuid() == 0 else [])
-        yield opened
-        opened.close()
 
 
 def alive(pid: int) -> bool:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ import pytest
 from fairlearn.metrics import MetricFrame, selection_rate
 
 from tests.make import real
+from tests.make.waiting import free_port
 
 pytestmark = [pytest.mark.real_data, pytest.mark.network, pytest.mark.timeout(600)]
 COMMAND = Path(sys.executable).parent / "aiact-sandbox"
@@ -39,9 +39,7 @@ def ask(address: str, body: bytes | None = None) -> Any:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start the service with its worker, on a free port of this machine."""
     state = tmp_path_factory.mktemp("service")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, "AIACT_SANDBOX_STATE": str(state), "AIACT_SANDBOX_ISOLATION": "bubblewrap"}
     process = subprocess.Popen(
         [str(COMMAND), "serve", "--listen", f"127.0.0.1:{port}"], env=environment, start_new_session=True

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -26,17 +24,12 @@ from sandbox.settings import Settings
 from sandbox.worker import work
 from tests.conftest import ROOT, skip_or_fail
 from tests.make import authority, node, postgres
-from tests.make.clusters import Machines, hand_in
+from tests.make.clusters import Machines
+from tests.make.queued import hand_in
+from tests.make.waiting import free_port, until
 
 pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 ENDS = {f"submission.{s.value}" for s in State if s.is_over}
-
-
-def until(condition: Callable[[], bool], seconds: float = 200) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +43,7 @@ def server() -> Iterator[str]:
 
 @pytest.fixture
 def settings(settings: Settings, tmp_path: Path, server: str) -> Iterator[Settings]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with postgres.fresh(server) as url:
         yield replace(
             settings,
@@ -129,7 +120,7 @@ def test_a_killed_node_scheduler_or_service_costs_no_submission_and_doubles_none
     both = ("north", "south")
     for name in both:
         machines.start(name, "until_told")
-    ids = hand_in(settings, database, 6)
+    ids = [hand_in(settings, database) for _ in range(6)]
     stop = service()
 
     def asking(name: str) -> bool:
@@ -159,7 +150,7 @@ def test_what_is_cancelled_ends_and_a_node_that_is_told_to_stop_gives_its_work_b
     settings: Settings, database: Database, machines: Machines, service: Callable[[], threading.Event]
 ) -> None:
     machines.start("north", "until_told")
-    runs, waits, last = hand_in(settings, database, 3)
+    runs, waits, last = (hand_in(settings, database) for _ in range(3))
     service()
     until(lambda: row(database, runs).stage == "ask" and row(database, last).state == "running")
     for each in (runs, waits):

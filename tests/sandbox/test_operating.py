@@ -15,7 +15,7 @@ import yaml
 
 from sandbox.records import keyring
 from sandbox.settings import PREFIX, Settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, skip_or_fail
 
 ENGINE = "docker.sock"
 NEEDED = ("POSTGRES_PASSWORD", "SITE", "MASTER_KEY_FILE")
@@ -86,7 +86,7 @@ def test_every_setting_that_is_named_is_a_setting(file: str) -> None:
 def test_compose_accepts_it(tmp_path: Path) -> None:
     program = shutil.which("docker-compose")
     if program is None:
-        pytest.skip("docker-compose is not installed")
+        skip_or_fail("docker-compose is not installed")
     (tmp_path / "key").touch()
     given = {
         "POSTGRES_PASSWORD": "x",

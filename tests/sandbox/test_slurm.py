@@ -20,9 +20,10 @@ from sandbox.worker import work
 from tests.conftest import ROOT, skip_or_fail
 from tests.faults.test_kills import model_of_income
 from tests.make import authority, node, postgres, submissions
-from tests.make.clusters import hand_in
+from tests.make.queued import hand_in
 from tests.make.slurm import NODES, Slurm, absent
-from tests.sandbox.test_cluster import ended_once, over, row, until
+from tests.make.waiting import until
+from tests.sandbox.test_cluster import ended_once, over, row
 
 WANTED = "AIACT_SANDBOX_SLURM"
 pytestmark = [
@@ -122,7 +123,7 @@ def test_jobs_start_for_what_waits_and_a_lost_node_costs_no_submission(
     settings: Settings, slurm: Slurm, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(node.ENTRY, "tests.make.runs:a_while")
-    ids = hand_in(settings, database, 6)
+    ids = [hand_in(settings, database) for _ in range(6)]
     with at_work(settings, slurm):
         until(lambda: nodes_in_use(slurm) == list(NODES))
         until(lambda: sum((r := row(database, i)).state == "running" and r.stage == "ask" for i in ids) == 2)
@@ -142,7 +143,8 @@ def test_models_are_assessed_behind_bubblewrap_in_jobs_on_both_nodes(
     written = submissions.with_model(
         tmp_path / "s", model_of_income(), table=submissions.csv_of(rows), data={"columns": submissions.DATA["columns"]}
     )
-    ids = hand_in(settings, database, 4, submissions.zipped(written, tmp_path / "s.zip").read_bytes())
+    content = submissions.zipped(written, tmp_path / "s.zip").read_bytes()
+    ids = [hand_in(settings, database, content) for _ in range(4)]
     with at_work(settings, slurm):
         until(lambda: nodes_in_use(slurm) == list(NODES))
         until(lambda: over(database, ids), 600)

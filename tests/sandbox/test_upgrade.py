@@ -9,9 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +25,7 @@ from sandbox.settings import PREFIX, Settings
 from sandbox.worker import work
 from tests.conftest import ROOT
 from tests.make import submissions
+from tests.make.waiting import until
 
 FROM = "AIACT_SANDBOX_UPGRADE_FROM"
 pytestmark = [
@@ -71,13 +70,6 @@ class OldVersion:
             return subprocess.Popen(
                 [sys.executable, "-c", program], env=self._environment, cwd=self._folder, stdout=out, stderr=out
             )
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.2)
 
 
 def test_an_old_worker_goes_on_while_the_new_web_process_migrates_and_takes_uploads(

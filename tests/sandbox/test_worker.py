@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,11 @@ import pytest
 from sandbox import engine, worker
 from sandbox.records import audit, evidence_store, mlflow_log, queue, uploads
 from sandbox.records.database import Database, migrate
-from sandbox.records.tables import Submission, new_id
+from sandbox.records.tables import Submission
 from sandbox.settings import Settings
 from tests.make import runs as made_up
+from tests.make.queued import hand_in
+from tests.make.waiting import until
 
 MADE = "tests.make.runs:"
 
@@ -33,34 +36,13 @@ def database(settings: Settings) -> Iterator[Database]:
 
 @pytest.fixture
 def add(database: Database, settings: Settings) -> Callable[[], str]:
-    def added() -> str:
-        receiving = uploads.Receiving(settings, new_id())
-        receiving.write(b"Loan decisions")
-        receiving.keep()
-        queue.add(
-            database,
-            submission_id=receiving.submission_id,
-            name="a.zip",
-            size=receiving.size,
-            digest=receiving.digest,
-            actor="web",
-        )
-        return receiving.submission_id
-
-    return added
+    return partial(hand_in, settings, database)
 
 
 def row(database: Database, submission_id: str) -> Submission:
     found = queue.find(database, submission_id)
     assert found is not None
     return found
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def left_over(settings: Settings) -> list[str]:

@@ -122,7 +122,8 @@ def columns(form: Form, names: Sequence[str], route: str) -> dict[str, Any]:
         if role:
             roles[name] = role
         bounds = text(form, f"bands-{place}")
-        if bounds:
+        # Bands that were guessed for a group mean nothing once its column is none.
+        if bounds and not (role and not ColumnRole(role).is_group):
             bands[name] = [part.strip() for part in bounds.replace(";", ",").split(",") if part.strip()]
     made: dict[str, Any] = {
         "task": one_of(form, "task", list(Task)),

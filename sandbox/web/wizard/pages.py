@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from checks.declaration import ColumnRole, Output, Role, Route, Sampling, Size, Task
 from model_cards.dossier import Dossier
 from sandbox.drafting import writing
-from sandbox.errors import NotAllowed, Problem
+from sandbox.errors import NotAllowed, OverBudget, Problem
 from sandbox.records import dossier_store, drafts, parts, queue
 from sandbox.records.drafts import SECTIONS, Whole
 from sandbox.records.queue import Origin
@@ -108,7 +108,7 @@ def _problems(whole: Whole) -> list[Wrong]:
     looks = [Problem(**p) for j in whole.jobs.values() if j.kind == "look" for p in j.problems]
     for problem in (*found, *(p for p in (*checked, *looks) if (p.field, p.code) not in told)):
         section = writing.section_of(problem.field)
-        text, language = words().problem({"code": problem.code, "params": problem.params, "message": problem.message})
+        text, language = words().problem(asdict(problem))
         made.append(
             Wrong(
                 field=problem.field,
@@ -327,8 +327,12 @@ def _guessed(whole: Whole, seen: Mapping[str, Any] | None) -> dict[str, Any]:
         "decision": guess.get("decision") or "",
         "score": guess.get("score") or "",
     }
-    kept_bands = given.get("bands") if "bands" in given else bands
-    return {**proposed, **given, "roles": {**roles, **given.get("roles", {})}, "bands": kept_bands}
+    roles |= given.get("roles", {})
+    if "bands" in given:
+        # Whoever took the bands of a group away wants none; for what is no group yet the guess stays at hand.
+        offered = {name: bounds for name, bounds in bands.items() if not ColumnRole(roles[name]).is_group}
+        bands = offered | given["bands"]
+    return {**proposed, **given, "roles": roles, "bands": bands}
 
 
 def _codes() -> list[tuple[str, str]]:
@@ -410,8 +414,23 @@ def assign(lang: str, draft_id: str, section: str) -> BaseResponse:
 @blueprint.get("/<draft_id>/check")
 def check(lang: str, draft_id: str) -> BaseResponse:  # noqa: ARG001
     """Show everything that is wrong, each with a link to its field, and hand in."""
-    whole = opened(draft_id)
-    return _show(whole, "wizard_check.html", job=whole.jobs.get(draft_id), lacking=_lacking(whole))
+    return _check_page(opened(draft_id))
+
+
+def _check_page(whole: Whole, over: OverBudget | None = None) -> BaseResponse:
+    """Show the check.
+
+    Args:
+        over: why the organisation could not hand in just now; None where nothing was tried.
+    """
+    return _show(
+        whole,
+        "wizard_check.html",
+        status=200 if over is None else over.status,
+        job=whole.jobs.get(whole.draft.id),
+        lacking=_lacking(whole),
+        over=[] if over is None else [words().problem(asdict(p))[0] for p in over.problems],
+    )
 
 
 def _lacking(whole: Whole) -> list[str]:
@@ -473,20 +492,23 @@ def submit(lang: str, draft_id: str) -> BaseResponse:
     for piece in writing.stream_zip(whole, service().settings):
         taken.write(piece)
     system = whole.section("system")
-    submission_id = receiving.keep(
-        taken,
-        f"{system['name']} {system['version']}",
-        service().database,
-        actor=who.actor(ACTOR),
-        organisation=whole.draft.organisation,
-        submitted_by=me.person_id,
-        origin=Origin(
-            draft=draft_id,
-            previous=whole.draft.previous,
-            retention_days=int(whole.section("terms")["retention_days"]),
-            until_review=bool(whole.section("terms").get("until_review")),
-        ),
-    )
+    try:
+        submission_id = receiving.keep(
+            taken,
+            f"{system['name']} {system['version']}",
+            service().database,
+            actor=who.actor(ACTOR),
+            organisation=whole.draft.organisation,
+            submitted_by=me.person_id,
+            origin=Origin(
+                draft=draft_id,
+                previous=whole.draft.previous,
+                retention_days=int(whole.section("terms")["retention_days"]),
+                until_review=bool(whole.section("terms").get("until_review")),
+            ),
+        )
+    except OverBudget as over:
+        return _check_page(whole, over)
     drafts.handed_in(service().database, draft_id, submission_id)
     return redirect(url_for("pages.submission", lang=lang, submission_id=submission_id), 303)
 

@@ -26,14 +26,13 @@ from sandbox.engine import run
 from sandbox.exporting import export, formats
 from sandbox.records import drafts, queue, uploads
 from sandbox.records.database import Database, migrate
-from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import ROUTES, Role
 from sandbox.settings import Settings
 from sandbox.web.question_pages import _blocks
 from tests.conftest import ROOT, skip_or_fail
-from tests.make import submissions
-from tests.make.offices import PASSWORD, chromium
+from tests.make import queued, submissions
+from tests.make.offices import PASSWORD
 from tests.make.wizards import SYSTEM, TERMS, Wizard, answer_all
 
 pytestmark = [pytest.mark.network]
@@ -116,21 +115,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     assert secret is not None
 
     def hand_in(content: bytes, name: str, *, by: str) -> str:
-        submission = new_id()
-        receiving = uploads.Receiving(settings, submission)
-        receiving.write(content)
-        receiving.keep()
-        queue.add(
-            database,
-            submission_id=submission,
-            name=name,
-            size=len(content),
-            digest=receiving.digest,
-            actor="test",
-            organisation=organisation,
-            submitted_by=by,
-        )
-        return submission
+        return queued.hand_in(settings, database, content, name, organisation=organisation, by=by)
 
     def work() -> None:
         claimed = queue.claim(database, worker="test")
@@ -277,12 +262,6 @@ def test_what_is_hostile_is_text_in_every_file_of_the_dossier_and_every_export(p
         elif path.suffix == ".pdf" and shutil.which("pdftotext"):
             said = subprocess.run(["pdftotext", str(path), "-"], capture_output=True, check=True).stdout.decode()
             assert not hidden_in(said.replace("\f", "")), name
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as started:
-        yield started
 
 
 def at_a_browser(place: Place, browser: Any, width: int, **more: Any) -> Any:

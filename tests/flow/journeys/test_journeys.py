@@ -13,7 +13,8 @@ import pytest
 
 from sandbox.client import Client
 from tests.make import models, submissions
-from tests.make.offices import REVIEWERS, Desk, Office, chromium, office, until
+from tests.make.offices import REVIEWERS, Desk, Office
+from tests.make.waiting import until
 
 pytestmark = [pytest.mark.network, pytest.mark.browser, pytest.mark.bubblewrap]
 LANGUAGES = ("en", "nl")
@@ -22,18 +23,6 @@ LANGUAGES = ("en", "nl")
 def here(lang: str) -> tuple[str, ...]:
     """Give the languages in which a journey is made: one of them, and with `make journeys` both."""
     return LANGUAGES if os.environ.get("AIACT_SANDBOX_ALL_JOURNEYS") else (lang,)
-
-
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    with office(tmp_path_factory.mktemp("office")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -290,6 +291,7 @@ def main(connection):
         "connection.sendall(part(3, b'a\\0b', b'x') + part(4))",
         "connection.sendall(part(3, b'a', b'x') * 2 + part(4))",
         "connection.sendall(part(3, b'a', b'', 2**62))",
+        "connection.sendall(part(3, b'a', b'', 4 * 1024**3))",
         "connection.sendall(part(1, b'', b'', 2**40))",
         "connection.sendall(part(9))",
         "connection.sendall(b'noise' * 100)",
@@ -306,10 +308,15 @@ def test_a_builder_that_was_taken_over_writes_nothing_but_plain_files_in_its_fol
     (code / "build.py").write_text(FORGED % act)
     folder = tmp_path / "packages"
     folder.mkdir()
-    with pytest.raises(ModelFault) as raised:
-        building.build(
-            asked("old-lib==2.0\n"), isolation=wall.backend(code), settings=wall.settings, place=lambda _: folder
-        )
+    tracemalloc.start()
+    try:
+        with pytest.raises(ModelFault) as raised:
+            building.build(
+                asked("old-lib==2.0\n"), isolation=wall.backend(code), settings=wall.settings, place=lambda _: folder
+            )
+        assert tracemalloc.get_traced_memory()[1] < 256 * 1024**2, "what is only said takes no memory"
+    finally:
+        tracemalloc.stop()
     assert raised.value.code == "environment_failed"
     assert not list(tmp_path.rglob("escaped"))
     assert not Path("/etc/escaped").exists()

@@ -1,8 +1,9 @@
-"""Our reading of Croissant files is held to the library of the standard; what that refuses, we refuse."""
+"""Our reading of Croissant files is held to the library of the standard."""
 
 from __future__ import annotations
 
 import json
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,14 @@ READ: dict[str, dict[str, Any]] = {
     "a whole address": {**FULL, "http://mlcommons.org/croissant/RAI/dataBiases": "Few young people"},
     "a term of its own": {**FULL, "@context": {**CONTEXT, "bias": "rai:dataBiases"}, "bias": "Few young people"},
     "in a graph": {"@context": CONTEXT, "@graph": [{k: v for k, v in RAI.items() if k != "@context"}]},
+    "a creator who stands elsewhere in a graph": {
+        "@context": CONTEXT,
+        "@graph": [
+            {"@type": "sc:Organization", "@id": "office", "name": "Office of the north"},
+            {**{k: v for k, v in FULL.items() if k != "@context"}, "creator": {"@id": "office"}},
+        ],
+    },
+    "values in a set": {**FULL, "rai:dataBiases": {"@set": ["Few young people", "Few people in the north"]}},
     "a period in words": {**MINIMAL, "rai:dataCollectionTimeframe": "the year 2024"},
     "a creator who is named alone": {**MINIMAL, "creator": [{"@type": "sc:Person", "name": "A"}]},
 }
@@ -189,6 +198,19 @@ def test_a_file_that_the_library_cannot_read_is_refused(document: Any) -> None:
     assert "sheet.json" in problem.message
 
 
+def test_a_part_that_is_pointed_at_many_times_cannot_be_written_out_until_the_memory_is_full() -> None:
+    large = {"@type": "sc:Organization", "@id": "o", "name": "x" * 400_000}
+    pointing = {"@type": "sc:Dataset", "creator": [{"@id": "o"}] * 20_000}
+    assert len(read({"@context": CONTEXT, "@graph": [large, pointing]})["origin"]) < 100_000
+    itself = {"@type": "sc:Dataset", "@id": "o", "creator": {"@id": "o"}, "description": "Loans."}
+    assert read({"@context": CONTEXT, "@graph": [itself]})["origin"] == "o"
+
+
+def test_the_kinds_of_values_are_not_judged_what_is_said_is_shown() -> None:
+    assert read({**FULL, "creator": ["A. Jansen", "B. de Vries"]})["origin"] == "A. Jansen, B. de Vries; A. Jansen"
+    assert read({**FULL, "rai:dataBiases": 3})["known_gaps"] == "3"
+
+
 def test_files_and_records_are_not_looked_at_and_the_reference_says_so() -> None:
     import mlcroissant
 
@@ -218,3 +240,24 @@ def test_a_submission_whose_croissant_file_is_refused_says_so_with_its_other_pro
     with pytest.raises(Refused) as refused:
         take(folder)
     assert [p.code for p in refused.value.problems] == ["croissant.context"]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"a": "x" * 400_000},
+        {"a": {"@id": "x" * 400_000}},
+        {"@vocab": "x" * 400_000},
+        {"@vocab": {"@id": "x", "y": "x" * 400_000}},
+        {"a": "b", "b": "c", "c": "x" * 400_000},
+    ],
+)
+def test_what_stands_for_a_term_cannot_be_written_out_until_the_memory_is_full(told: dict[str, Any]) -> None:
+    terms = {f"{'' if '@vocab' in told else 'a:'}{i}": "y" for i in range(5_000)}
+    content = read_yaml(json.dumps({"@context": told, "@type": f"{croissant.SCHEMA}Dataset", **terms}).encode(), "x")
+    tracemalloc.start()
+    try:
+        assert croissant.sheet(content.content, "x") == {}
+        assert tracemalloc.get_traced_memory()[1] < 20 * 1024**2
+    finally:
+        tracemalloc.stop()

@@ -169,5 +169,6 @@ def test_a_holdout_that_is_not_there_is_refused(settings: Settings, tmp_path: Pa
             quarantine=tmp_path / "q",
             holdout=tmp_path / "none.csv",
         )
-    assert [p.field for p in raised.value.problems] == ["holdout"]
+    assert [(p.field, p.code) for p in raised.value.problems] == [("holdout", "holdout.absent")]
+    assert "There is no table at none.csv" in str(raised.value)
     assert list((tmp_path / "q").iterdir()) == []

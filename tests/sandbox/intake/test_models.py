@@ -100,8 +100,8 @@ def test_each_format_is_recognised_and_scanned(take, tmp_path: Path, format_: st
     assert bundle.model_format == format_
     assert bundle.scan["verdict"] == "scanned"
     assert bundle.scan["loading"] in ("data_only", "can_execute_code")
-    assert bundle.model_path is not None
-    assert bundle.model_path.exists()
+    assert bundle.declaration.model is not None
+    assert (bundle.folder / bundle.declaration.model.file).exists()
 
 
 def test_a_model_folder_in_a_zip_is_taken_in_whole(take, tmp_path: Path) -> None:

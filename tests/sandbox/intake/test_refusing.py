@@ -529,7 +529,8 @@ def test_a_pickle_without_consent_is_refused_and_told_beside_other_problems(refu
     bundle = take(submissions.with_model(tmp_path / "t", model, name="model.pkl", stated={"allow_code": "true"}))
     assert bundle.model_format == "pickle"
     assert bundle.scan["verdict"] == "scanned"
-    assert bundle.model_path == bundle.folder / "model.pkl"
+    assert bundle.declaration.model is not None
+    assert bundle.declaration.model.file == "model.pkl"
 
 
 def test_a_model_needs_features(refusal, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sandbox.isolation.interface import CellFiles, Limits
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.worker import work
+from tests.conftest import skip_or_fail
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def test_an_unknown_backend_is_named(settings: Settings) -> None:
 @pytest.mark.docker
 def test_a_runtime_that_the_engine_does_not_have_is_refused_not_replaced(settings: Settings) -> None:
     if docker.engine_unavailable(settings) is not None:
-        pytest.skip("no Docker engine answers")
+        skip_or_fail("no Docker engine answers")
     named = replace(settings, docker_runtime="runsc-not-there")
     with pytest.raises(CellUnavailable, match="no runtime 'runsc-not-there'"):
         docker.Docker(named).open(CellFiles(), Limits())
@@ -129,3 +130,11 @@ def test_a_service_of_several_organisations_does_not_start_with_resource_limits_
     choose.refuse_weak_limits(replace(settings, accounts="off"))
     monkeypatch.setattr(choose.groups, "hierarchies", lambda: object())
     choose.refuse_weak_limits(shared)
+    monkeypatch.setattr(choose.Podman, "available", lambda _: None)
+    for per_process in (True, False):
+        monkeypatch.setattr(choose, "bounded_per_process", lambda _, told=per_process: told)
+        if per_process:
+            with pytest.raises(CellUnavailable, match="resource limits only"):
+                choose.refuse_weak_limits(replace(shared, isolation="podman"))
+        else:
+            choose.refuse_weak_limits(replace(shared, isolation="podman"))

@@ -11,13 +11,13 @@ import pytest
 import skops.io
 from sklearn.linear_model import LinearRegression
 
-from sandbox.cell.wire import Column, Setup
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import place
 from sandbox.isolation.conversation import Conversation
 from sandbox.isolation.interface import Limits
 from sandbox.isolation.pool import Pool
 from sandbox.isolation.running import KeptCell
+from tests.make.talks import one_number
 from tests.make.walls import Wall, session_settings, wall
 
 __all__ = ["session_settings", "wall"]
@@ -35,17 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def answers(cell: object, path: Path) -> np.ndarray:
-    setup = Setup(
-        format="skops",
-        path=f"/c/model/{path.name}",
-        allow_code=False,
-        columns=(Column(name="x", type="number"),),
-        task="regression",
-        output="value",
-        classes=(),
-        score_of="",
-        k=1,
-    )
+    setup = one_number("skops", path)
     talk = Conversation(cell, setup, LIMITS)  # type: ignore[arg-type]
     talk.load()
     return talk.predict(ROWS)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 
-import pytest
-
 from sandbox.isolation import seccomp
+from tests.conftest import skip_or_fail
 
 REFUSED = """
 accept accept4 acct add_key bind bpf chroot delete_module finit_module init_module io_uring_enter io_uring_register
@@ -45,7 +44,7 @@ def test_a_call_is_either_allowed_or_said_to_be_missing() -> None:
 
 def test_the_compiled_program_is_the_same_every_time_and_of_whole_instructions() -> None:
     if seccomp.unavailable() is not None:
-        pytest.skip("libseccomp is not installed")
+        skip_or_fail("libseccomp is not installed")
     program = seccomp.bpf_program()
     seccomp.bpf_program.cache_clear()
     assert seccomp.bpf_program() == program

@@ -25,6 +25,7 @@ from sandbox.records.database import Database, migrate
 from sandbox.records.tables import Notice, Person, State, Webhook, now
 from sandbox.review import people
 from sandbox.settings import Settings
+from tests.make.waiting import free_port
 
 SUBMISSION = "5" * 32
 
@@ -196,11 +197,7 @@ def server(certificate: tuple[Path, Path]) -> Iterator[Controller]:
     context.load_cert_chain(certificate[1], certificate[0])
     made = Controller(Kept(), hostname="127.0.0.1", port=0, tls_context=context, require_starttls=True)
     # Port 0: the system picks one, which the controller does not ask for itself.
-    import socket
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        made.port = free.getsockname()[1]
+    made.port = free_port()
     made.start()
     yield made
     made.stop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import email
 import json
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -27,6 +26,7 @@ from sandbox.review import people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
 from tests.make.time_stamps import Authority
+from tests.make.waiting import free_port
 
 pytestmark = pytest.mark.network
 
@@ -61,9 +61,7 @@ class Kept(Message):
 def mailbox() -> Iterator[tuple[Kept, str]]:
     with ExitStack() as stack:
         kept = Kept()
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         server = Controller(kept, hostname="127.0.0.1", port=port)
         stack.callback(server.stop)
         server.start()

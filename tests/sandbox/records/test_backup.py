@@ -22,26 +22,12 @@ from sandbox.records.erasure import NotYet, erase
 from sandbox.records.examination import examine
 from sandbox.records.tables import new_id
 from sandbox.settings import Settings
+from tests.make import queued
 
 
 @pytest.fixture
 def hand_in(database: Database, settings: Settings) -> Callable[[str], str]:
-    def handed_in(name: str) -> str:
-        receiving = uploads.Receiving(settings, new_id())
-        receiving.write(name.encode())
-        receiving.keep()
-        receiving.close()
-        queue.add(
-            database,
-            submission_id=receiving.submission_id,
-            name=f"{name}.zip",
-            size=receiving.size,
-            digest=receiving.digest,
-            actor="web",
-        )
-        return receiving.submission_id
-
-    return handed_in
+    return lambda name: queued.hand_in(settings, database, name.encode(), f"{name}.zip")
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import multiprocessing
-import socket
 import threading
 import time
 from dataclasses import replace
@@ -23,6 +22,7 @@ from sandbox.records.database import Database
 from sandbox.records.tables import OutboxEntry, now
 from sandbox.settings import Settings
 from tests.make import runs as made_up
+from tests.make.waiting import free_port
 
 
 def runs(settings: Settings, experiment: str = "Loan decisions") -> list[Any]:
@@ -154,17 +154,11 @@ def test_a_logger_that_broke_off_finishes_the_same_run(
     assert len(client.get_metric_history(run.info.run_id, "accuracy.overall.accuracy")) == 1
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_a_server_that_is_down_loses_nothing_and_it_is_logged_later_once(
     folder: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    down = replace(settings, mlflow_tracking_uri=f"http://127.0.0.1:{_free_port()}")
+    down = replace(settings, mlflow_tracking_uri=f"http://127.0.0.1:{free_port()}")
     begun = time.monotonic()
     drained = log(folder, down)
     assert time.monotonic() - begun < 15

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import datetime as dt
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from sandbox import signing, timestamps
+from sandbox import signing, timestamps, verifying
 from sandbox.errors import Refused
 from sandbox.verifying import verify
 from tests.make import dossiers
@@ -75,20 +78,43 @@ def test_a_stamp_of_another_signature_or_of_none_is_noticed(stamped: Path) -> No
     assert {(p.field, p.code) for p in verify(stamped).problems} == {("timestamp.2", "timestamp.alone")}
 
 
-def test_every_flipped_byte_of_a_stamp_is_noticed(stamped: Path, authority: Authority) -> None:
-    content = (stamped / "timestamp").read_bytes()
-    for position in range(0, len(content), 37):
-        (stamped / "timestamp").write_bytes(content)
-        dossiers.flip(stamped / "timestamp", position)
-        found = verify(stamped)
-        assert {p.field for p in found.problems} == {"timestamp"}, position
+def test_every_flipped_byte_of_a_stamp_is_noticed(stamped: Path) -> None:
+    content, signature = (stamped / "timestamp.1").read_bytes(), (stamped / "signature.1").read_bytes()
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        with pytest.raises(timestamps.Unfit):
+            timestamps.read(bytes(changed), signature)
+    for position in (0, len(content) // 2, len(content) - 1):
+        (stamped / "timestamp.1").write_bytes(content)
+        dossiers.flip(stamped / "timestamp.1", position)
+        assert {p.field for p in verify(stamped).problems} == {"timestamp.1"}, position
+
+
+def test_every_flipped_byte_of_a_countersignature_is_noticed(stamped: Path) -> None:
+    content = (stamped / "signature.1").read_bytes()
+    for position in range(len(content)):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        _, problems = verifying._signature("signature.1", bytes(changed), None)
+        assert {p.field for p in problems} == {"signature.1"}, position
+    (stamped / "signature.1").write_bytes(bytes(changed))
+    assert {p.field for p in verify(stamped).problems} == {"signature.1", "timestamp.1"}
+
+
+def test_whatever_stands_in_a_stamp_is_a_problem_or_a_stamp_and_never_a_crash(stamped: Path) -> None:
+    signature = (stamped / "signature").read_bytes()
+    answer = base64.b64decode(json.loads((stamped / "timestamp").read_bytes())["response"])
+    for position, bit in itertools.product(range(len(answer)), (1, 0x80)):
+        changed = bytearray(answer)
+        changed[position] ^= bit
+        with contextlib.suppress(timestamps.Unfit):
+            timestamps.read(timestamps._written(bytes(changed)), signature)
 
 
 def test_a_byte_flipped_inside_the_answer_is_noticed_even_by_who_mends_the_hash(
     stamped: Path, authority: Authority
 ) -> None:
-    import base64
-
     answer = bytearray(base64.b64decode(json.loads((stamped / "timestamp").read_bytes())["response"]))
     answer[-5] ^= 1  # in the authority's own signature
     (stamped / "timestamp").write_bytes(timestamps._written(bytes(answer)))

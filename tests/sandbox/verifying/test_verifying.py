@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sandbox import signing, verifying
+from sandbox import signing, timestamps, verifying
 from sandbox.cli import main
 from sandbox.keys.held import open_signer
 from sandbox.keys.listed import load_key_list
@@ -26,6 +26,7 @@ from sandbox.records.uploads import zip_dossier
 from sandbox.verifying import verify
 from tests.make import dossiers
 from tests.make.assessments import assessment, measured_by_all_checks
+from tests.make.time_stamps import Authority
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = ROOT / "docs" / "verify_dossier.py"
@@ -326,17 +327,24 @@ def test_a_dossier_of_a_hundred_megabytes_is_checked_fast(base: Path, as_zip: bo
         for _ in range(100):
             file.write(os.urandom(1024 * 512) + bytes(1024 * 512))
     dossiers.write_sums(base / "dossier")
-    signing.sign(base / "dossier", open_signer(str(base / "ours.pem")))
+    authority = Authority(base / "authority")
+    signing.sign(
+        base / "dossier",
+        open_signer(str(base / "ours.pem")),
+        stamp=lambda signature: timestamps.ask("here", signature, lambda _, request: authority.answer(request)),
+    )
     target = base / "dossier"
     if as_zip:
         target = base / "one.zip"
         zip_dossier(base / "dossier", target)
-    begin = time.perf_counter()
-    assert verify(target, key_list=base / "keys.json").unchanged
-    seconds = time.perf_counter() - begin
+    # Of the processor, not of the clock: other work on this machine does not count.
+    begin = time.process_time()
+    found = verify(target, key_list=base / "keys.json", timestamp_roots=authority.root)
+    seconds = time.process_time() - begin
+    assert found.unchanged
+    assert [s.stamp is not None and s.stamp.checked for s in found.signatures] == [True]
     print(f"verified 100 MB {'zip' if as_zip else 'folder'} in {seconds:.2f} s")
-    # Meant to be under a second; a machine shared with other work gets three.
-    assert seconds < 3
+    assert seconds < 1
 
 
 # ---- the script that stands alone

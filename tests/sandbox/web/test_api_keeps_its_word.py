@@ -21,12 +21,12 @@ from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinish
 from sandbox.api.description import OPERATIONS
 from sandbox.app import create_app
 from sandbox.engine import run
-from sandbox.records import queue, uploads
+from sandbox.records import queue
 from sandbox.records.database import Database, migrate
-from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
+from tests.make.queued import hand_in
 
 API = "/api/v1/submissions"
 PASSWORD = "four words that differ"  # of a person who exists in a test
@@ -82,20 +82,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         token = people.make_token(database, identity, name="t", organisation_id=organisation, scope="submit", days=1)
         made = []
         for name, entry in (("100% sure.zip", "quick"), ("second.zip", "quick"), ("third.zip", "refused")):
-            submission = new_id()
-            receiving = uploads.Receiving(kept, submission)
-            receiving.write(b"Benefits")
-            receiving.keep()
-            queue.add(
-                database,
-                submission_id=submission,
-                name=name,
-                size=8,
-                digest=receiving.digest,
-                actor="test",
-                organisation=organisation,
-                submitted_by=person,
-            )
+            submission = hand_in(kept, database, b"Benefits", name, organisation=organisation, by=person)
             claimed = queue.claim(database, worker="test")
             assert claimed is not None
             run(submission, kept, token=claimed.token, entry=f"tests.make.runs:{entry}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -27,21 +26,6 @@ PASSWORD = "four words that differ"
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setattr(people, "HASH", "argon2id:1:8:1")
     return replace(settings, accounts="local", listen="127.0.0.1:8080", budget_cells=2, registration=1)
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    migrate(settings)
-    made = create_app(settings)
-    yield made
-    made.extensions["aiact_sandbox"].database.close()
-
-
-@pytest.fixture
-def database(app: Flask) -> Database:
-    found = app.extensions["aiact_sandbox"].database
-    assert isinstance(found, Database)
-    return found
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from werkzeug.test import TestResponse
 from sandbox.app import create_app
 from sandbox.drafting import writing
 from sandbox.engine import run
-from sandbox.records import drafts, queue, uploads
+from sandbox.records import drafts, queue
 from sandbox.records.database import Database, migrate
-from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import ROLES, ROUTES, SCOPES, Access, Permission, Role, allowed
 from sandbox.settings import Settings
 from sandbox.web import mlflow_pages
+from tests.make.queued import hand_in
 
 PASSWORD = "four words that differ"  # of people who exist in a test
 STRANGER, ELSEWHERE = "stranger", "owner of another organisation"
@@ -102,20 +102,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 tokens[who] = people.make_token(
                     database, identity, name="t", organisation_id=where, scope=scope, days=1
                 )
-        submission = new_id()
-        receiving = uploads.Receiving(settings, submission)
-        receiving.write(b"Benefits")
-        receiving.keep()
-        queue.add(
-            database,
-            submission_id=submission,
-            name="a secret name.zip",
-            size=8,
-            digest="0" * 64,
-            actor="test",
-            organisation=here,
-            submitted_by=persons[Role.SUBMITTER],
-        )
+        by = persons[Role.SUBMITTER]
+        submission = hand_in(settings, database, b"Benefits", "a secret name.zip", organisation=here, by=by)
         claimed = queue.claim(database, worker="test")
         assert claimed is not None
         run(submission, settings, token=claimed.token, entry="tests.make.runs:quick")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +16,9 @@ from werkzeug.test import TestResponse
 
 from sandbox.app import create_app
 from sandbox.cli import main
+from sandbox.errors import CannotStart
 from sandbox.records import audit
-from sandbox.records.database import Database, migrate
+from sandbox.records.database import Database
 from sandbox.records.tables import ApiToken, FailedSignIn, Person, SignedIn, now
 from sandbox.review import people
 from sandbox.review.permissions import Permission, Role
@@ -35,26 +35,6 @@ def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     return replace(settings, accounts="local", listen="127.0.0.1:8080")
-
-
-@pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
-    migrate(settings)
-    made = create_app(settings)
-    yield made
-    made.extensions["aiact_sandbox"].database.close()
-
-
-@pytest.fixture
-def database(app: Flask) -> Database:
-    found = app.extensions["aiact_sandbox"].database
-    assert isinstance(found, Database)
-    return found
-
-
-@pytest.fixture
-def client(app: Flask) -> FlaskClient:
-    return app.test_client()
 
 
 def person(database: Database, login: str = "ada", role: Role = Role.OWNER, organisation: str = "Municipality") -> str:
@@ -277,6 +257,28 @@ def test_a_service_without_accounts_listens_on_this_machine_alone(settings: Sett
         assert create_app(replace(settings, accounts="local", listen=listen)).config["SESSION_COOKIE_SECURE"]
     with pytest.raises(ValueError, match="accounts"):
         create_app(replace(settings, accounts="ldap"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"oidc_issuer": ""}, "OIDC_ISSUER"),
+        ({"oidc_issuer": "sso.example.org"}, "must be an address"),
+        ({"oidc_secret_file": "/nowhere/secret"}, "/nowhere/secret cannot be read"),
+    ],
+)
+def test_a_provider_that_cannot_be_asked_with_the_settings_is_refused_at_the_start(
+    settings: Settings, wrong: dict[str, str], says: str
+) -> None:
+    given = {"accounts": "oidc", "oidc_issuer": "https://sso.example.org", "oidc_client": "c"}
+    with pytest.raises(CannotStart, match=says):
+        create_app(replace(settings, **{**given, **wrong}))  # type: ignore[arg-type]  # all of them are texts
+
+
+def test_a_setting_that_is_none_is_named_in_plain_words_by_every_command() -> None:
+    told = CliRunner().invoke(main, ["questions"], env={"AIACT_SANDBOX_BUDGET_CELLS": "many"})
+    assert told.exit_code == 4
+    assert told.output.strip() == "AIACT_SANDBOX_BUDGET_CELLS must be a whole number, not 'many'"
 
 
 def test_the_first_person_is_made_on_the_command_line(

@@ -27,11 +27,11 @@ from sandbox.app import create_app
 from sandbox.engine import run
 from sandbox.records import audit, erasure, evidence_store, queue, uploads
 from sandbox.records.database import Database, migrate
-from sandbox.records.tables import AuditEntry, ReviewEntry, Submission, new_id, now
+from sandbox.records.tables import AuditEntry, ReviewEntry, Submission, now
 from sandbox.review import assigning, desk, holdouts, people, staleness
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
-from tests.make import runs
+from tests.make import queued, runs
 
 PASSWORD = "four words that differ"
 FAILED = "fairness.selection_rate@sex"
@@ -114,20 +114,7 @@ def office(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk
             kept["csrf"] = "known"
 
     def hand_in(content: bytes = b"Benefits", by: str = "submitter", entry: str = "quick") -> str:
-        submission = new_id()
-        receiving = uploads.Receiving(settings, submission)
-        receiving.write(content)
-        receiving.keep()
-        queue.add(
-            database,
-            submission_id=submission,
-            name="b.zip",
-            size=len(content),
-            digest=receiving.digest,
-            actor="test",
-            organisation=organisation,
-            submitted_by=ids[by],
-        )
+        submission = queued.hand_in(settings, database, content, "b.zip", organisation=organisation, by=ids[by])
         claimed = queue.claim(database, worker="test")
         assert claimed is not None
         run(submission, settings, token=claimed.token, entry=f"tests.make.runs:{entry}")
@@ -394,6 +381,19 @@ def test_rows_that_only_the_reviewer_has_give_a_dossier_beside_the_first_and_are
     with office.database.reading() as session:
         gone = session.scalars(select(AuditEntry.subject).where(AuditEntry.action == erasure.ERASED)).all()
     assert set(gone) == {submission, again.id}, "evidence of both held the same rows"
+
+
+def test_what_is_wrong_in_a_reviewers_rows_is_not_told_to_the_submitter(office: Desk) -> None:
+    submission = office.hand_in()
+    form = {"csrf": "known", "holdout": (io.BytesIO(b"sex,granted\nf,yes\n"), "rows.csv")}
+    where = f"/en/submissions/{submission}/review/holdout"
+    office.people["reviewer"].post(where, data=form, content_type="multipart/form-data")
+    (again,) = holdouts.of(office.database, office.row(submission))
+    assert office.people["submitter"].get(f"/en/submissions/{again.id}").status_code == 200
+    office.run(again.id, "refused")
+    assert office.row(again.id).problems
+    seen = {who: office.people[who].get(f"/en/submissions/{again.id}").status_code for who in office.people}
+    assert seen == {"submitter": 403, "both": 200, "reviewer": 200, "second": 200, "auditor": 200}
 
 
 def test_nobody_adds_rows_to_their_own_submission_or_to_what_cannot_be_asked_again(office: Desk) -> None:

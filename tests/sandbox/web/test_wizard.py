@@ -20,7 +20,7 @@ from sandbox.drafting import jobs
 from sandbox.records import drafts, parts, queue, uploads
 from sandbox.records.database import Database, migrate
 from sandbox.records.tables import AuditEntry, Draft, DraftJob, State, Submission, now
-from sandbox.review import people
+from sandbox.review import budgets, people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
 from sandbox.web.wizard.forms import lacking_terms
@@ -218,6 +218,25 @@ def test_a_look_shows_types_examples_guesses_and_signs_of_personal_data(
     assert list((settings.state / "drafts").iterdir()) == []
 
 
+def test_bands_that_we_guessed_for_a_group_go_when_its_column_is_made_an_input(
+    ready: Wizard, database: Database, settings: Settings
+) -> None:
+    rows = "".join(f"{20 + i},{'yes' if i % 3 else 'no'},{'yes' if i % 4 else 'no'}\n" for i in range(60))
+    ready.upload("predictions", "p.csv", f"age,granted,decision\n{rows}".encode())
+    assert jobs.do_next(settings, database)
+    bands = re.search(r'name="bands-0"[^>]*value="([^"]+)"', ready.see("columns"))
+    assert bands is not None, "a guess"
+    given = {"task": "binary", "classes": "no\nyes", "decision": "decision", "sampling": "all", "bands-0": bands[1]}
+    roles = {"role-1": "label", "role-2": "ignore"}
+    ready.keep("columns", {**given, **roles, "role-0": "group"})
+    assert list(_whole(database, ready.id).section("columns")["bands"]) == ["age"]
+    assert not ready.keep("columns", {**given, **roles, "role-0": "feature"}).location.endswith("/columns#wrong")
+    assert _whole(database, ready.id).section("columns")["bands"] == {}
+    assert f'value="{bands[1]}"' in ready.see("columns"), "at hand, should it become a group again"
+    ready.keep("columns", {**given, **roles, "role-0": "group", "bands-0": ""})
+    assert f'value="{bands[1]}"' not in ready.see("columns"), "whoever takes the bands of a group away wants none"
+
+
 def test_a_table_that_cannot_be_read_says_so_at_the_section_of_files(
     ready: Wizard, database: Database, settings: Settings
 ) -> None:
@@ -226,6 +245,7 @@ def test_a_table_that_cannot_be_read_says_so_at_the_section_of_files(
     page = ready.see("files")
     assert 'id="wrong"' in page
     assert "predictions.file" in page
+    assert "the section on files says what" in ready.see("columns")
 
 
 def test_limits_are_recorded_with_digest_and_time_and_keep_their_first_time(wizard: Wizard, database: Database) -> None:
@@ -420,6 +440,40 @@ def test_a_draft_of_another_organisation_is_not_there(world: Any) -> None:
         assert them.get(wizard.at(path)).status_code == 404, path
     assert them.post(wizard.at("/forget"), data={"csrf": "x", "sure": "yes"}).status_code == 404
     assert "Loan advice" not in them.get("/en/drafts").text
+
+
+@pytest.mark.parametrize(
+    ("lang", "says"),
+    [
+        ("en", "Submissions of your organisation that wait or run: 1. It may have 1 at once."),
+        ("nl", "Inzendingen van uw organisatie die wachten of lopen: 1. Het mogen er 1 tegelijk zijn."),
+    ],
+)
+def test_over_budget_is_said_at_the_step_and_nothing_of_it_is_kept(
+    world: Any, settings: Settings, lang: str, says: str
+) -> None:
+    as_person, _, database = world
+    wizard = Wizard(as_person("dev"), lang)
+    _documents_only(wizard)
+    answer_all(wizard)
+    for section in ("system", "questionnaire", "terms", "files"):
+        wizard.do(f"/{section}/confirm")
+    organisation = _whole(database, wizard.id).draft.organisation
+    assert organisation is not None
+    budgets.set_budget(database, organisation, actor="t", cells=1)
+    queue.add(database, submission_id="1" * 32, name="n", size=1, digest="0" * 64, actor="t", organisation=organisation)
+    answer = wizard.do("/submit")
+    assert answer.status_code == 429
+    assert says in answer.text
+    assert 'role="alert"' in answer.text
+    assert not list((settings.state / "uploads").glob("*.sealed"))
+    sent = {"csrf": wizard.token, "submission": (io.BytesIO(b"x"), "s.zip")}
+    page = wizard.client.post(f"/{lang}/submissions", data=sent)
+    assert page.status_code == 429
+    assert says in page.text
+    assert 'id="submission"' in page.text
+    budgets.set_budget(database, organisation, actor="t", cells=2)
+    assert "/submissions/" in wizard.do("/submit").location
 
 
 def test_limits_that_follow_results_on_the_same_data_are_told_apart(database: Database, settings: Settings) -> None:

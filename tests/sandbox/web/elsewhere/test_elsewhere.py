@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ from sandbox.records.database import migrate
 from sandbox.records.tables import Membership, Person
 from sandbox.settings import Settings
 from sandbox.web.elsewhere import NotVouched, Provider
+from tests.make.waiting import free_port
 
 ROOT = Path(__file__).parents[4]
 ISSUER = "https://login.example.org"
@@ -39,9 +39,7 @@ def issuer() -> Iterator[str]:
     if not (ROOT / "node_modules" / "oidc-provider").is_dir():
         assert not os.environ.get("CI"), "the provider's package must be there"
         pytest.skip("no provider: npm install --no-save oidc-provider")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     script = (Path(__file__).parent / "provider.mjs").read_text()
     # Read from standard input, so that its packages are looked for from the root.
     process = subprocess.Popen(
