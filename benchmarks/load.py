@@ -6,12 +6,10 @@ import http.client
 import multiprocessing
 import os
 import random
-import socket
 import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from sandbox.review.permissions import Role
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from tests.make import submissions
+from tests.make.waiting import free_port
 
 READERS, SUBMITTERS = 100, 20
 SECONDS = 30.0
@@ -56,17 +55,14 @@ def main(options: Sequence[str]) -> int:
     quick = "--quick" in options
     readers, submitters, seconds = (20, 4, 8.0) if quick else (READERS, SUBMITTERS, SECONDS)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    with tempfile.TemporaryDirectory() as folder, closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{probe.getsockname()[1]}"
-        probe.close()
+    with tempfile.TemporaryDirectory() as folder:
         settings = replace(
             Settings.from_environment(),
             state=Path(folder) / "state",
             mlflow_tracking_uri="",
             accounts="local",
             isolation="bubblewrap",
-            listen=listen,
+            listen=f"127.0.0.1:{free_port()}",
         )
         token, secret = _people(settings)
         process = multiprocessing.get_context("spawn").Process(target=serve, args=(settings,))

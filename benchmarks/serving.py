@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.records import queue, uploads
+from sandbox.records import queue
 from sandbox.records.database import Database, migrate
 from sandbox.records.tables import State, Submission, new_id, now
 from sandbox.settings import Settings
@@ -50,27 +50,12 @@ def main(options: Sequence[str]) -> int:
         return _lists(settings)
 
 
-def _hand_in(settings: Settings, database: Database, content: bytes) -> str:
-    receiving = uploads.Receiving(settings, new_id())
-    receiving.write(content)
-    receiving.keep()
-    receiving.close()
-    queue.add(
-        database,
-        submission_id=receiving.submission_id,
-        name="a.zip",
-        size=receiving.size,
-        digest=receiving.digest,
-        actor="bench",
-    )
-    return receiving.submission_id
-
-
 def _throughput(settings: Settings, folder: Path, count: int) -> None:
     """Compare the service with the same assessments called one after the other in this process."""
     from sandbox.assess import assess
     from sandbox.worker import work
     from tests.make import submissions
+    from tests.make.queued import hand_in
 
     zipped = submissions.zipped(submissions.predictions(folder / "s"), folder / "s.zip")
     assess(zipped, out=folder / "warm", settings=settings, log_to_mlflow=False)
@@ -79,12 +64,12 @@ def _throughput(settings: Settings, folder: Path, count: int) -> None:
         assess(zipped, out=folder / f"o{number}", settings=settings, log_to_mlflow=False)
     alone = (time.perf_counter() - begun) / count
     database = Database(settings)
-    _hand_in(settings, database, zipped.read_bytes())
+    hand_in(settings, database, zipped.read_bytes())
     # The first one starts the fork server, which the others find started.
     work(settings, until_empty=True)
     with_one = 0.0
     for workers in WORKERS:
-        ids = [_hand_in(settings, database, zipped.read_bytes()) for _ in range(count)]
+        ids = [hand_in(settings, database, zipped.read_bytes()) for _ in range(count)]
         stop = threading.Event()
         threads = [threading.Thread(target=work, args=(settings,), kwargs={"stop": stop}) for _ in range(workers)]
         begun = time.perf_counter()

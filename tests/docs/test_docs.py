@@ -70,6 +70,8 @@ def test_every_relative_link_leads_somewhere() -> None:
 def test_every_setting_is_documented() -> None:
     documented = Settings.__doc__ or ""
     assert [name for name in Settings().as_dict() if f"{name}:" not in documented] == []
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    assert [name for name in Settings().as_dict() if f"`{PREFIX}{name.upper()}`" not in page] == []
 
 
 def test_every_dependency_has_its_reason() -> None:
@@ -78,8 +80,30 @@ def test_every_dependency_has_its_reason() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     named = {re.split(r"[><=!~ \[]", d)[0] for d in project["project"]["dependencies"]}
     named |= {re.split(r"[><=!~ \[]", d)[0] for d in project["dependency-groups"]["cell"]}
+    for more in project["project"]["optional-dependencies"].values():
+        named |= {re.split(r"[><=!~ \[]", d)[0] for d in more}
     reasons = (ROOT / "docs" / "decisions" / "dependencies.md").read_text(encoding="utf-8")
     assert sorted(n for n in named if n not in reasons) == []
+
+
+def test_every_dependency_of_the_service_is_imported_by_it() -> None:
+    import tomllib
+    from importlib.metadata import packages_distributions
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = {re.split(r"[><=!~ \[]", d)[0] for d in project["dependencies"]}
+    modules: dict[str, set[str]] = {}
+    for module, distributions in packages_distributions().items():
+        for distribution in distributions:
+            modules.setdefault(distribution.lower().replace("_", "-"), set()).add(module)
+    source = "\n".join(
+        path.read_text(encoding="utf-8")
+        for package in ("checks", "model_cards", "sandbox")
+        for path in (ROOT / package).rglob("*.py")
+    )
+    imported = set(re.findall(r"^\s*(?:from|import) (\w+)", source, re.MULTILINE))
+    # SQLAlchemy loads psycopg itself, by the address of the database.
+    assert sorted(name for name in named - {"psycopg"} if not modules[name] & imported) == []
 
 
 def test_every_family_of_checks_is_known_and_every_check_is_in_one() -> None:

@@ -34,6 +34,8 @@ FILES = {
     "parsers": "tests/architecture/test_parsers.py",
     "zips": "tests/sandbox/intake/test_archive.py",
     "fuzzed": "tests/hostile/test_fuzz_targets.py",
+    "proxy": "tests/sandbox/test_engine_proxy.py",
+    "outgoing": "tests/sandbox/test_outgoing.py",
 }
 
 

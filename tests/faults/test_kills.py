@@ -8,7 +8,6 @@ import multiprocessing
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,7 +27,7 @@ from sqlalchemy.engine import make_url
 
 from sandbox import engine
 from sandbox.isolation import place
-from sandbox.records import audit, queue, uploads
+from sandbox.records import audit, uploads
 from sandbox.records import database as opened
 from sandbox.records.database import Database, migrate
 from sandbox.records.mlflow_log import KEY_TAG, SYSTEM_TAG
@@ -37,8 +36,9 @@ from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.worker import work
 from tests.conftest import skip_or_fail
-from tests.make import authority, postgres, submissions
-from tests.sandbox.test_cluster import Machines
+from tests.make import authority, postgres, queued, submissions
+from tests.make.clusters import Machines
+from tests.make.waiting import free_port, until
 
 pytestmark = pytest.mark.network
 LONG = "AIACT_SANDBOX_LONG_FAULTS"
@@ -46,12 +46,6 @@ LONG = "AIACT_SANDBOX_LONG_FAULTS"
 
 MARK = "AIACT_SANDBOX_FAULT_TEST"
 ENDS = {f"submission.{s.value}" for s in State if s.is_over}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def of_this_test(mark: str) -> list[int]:
@@ -186,26 +180,7 @@ def hand_in(settings: Settings, database: Database, folder: Path, number: int, m
         else submissions.predictions(where, system=system)
     )
     zipped = submissions.zipped(written, folder / f"{number}.zip")
-    receiving = uploads.Receiving(settings, new_id())
-    receiving.write(zipped.read_bytes())
-    receiving.keep()
-    receiving.close()
-    queue.add(
-        database,
-        submission_id=receiving.submission_id,
-        name=f"{number}.zip",
-        size=receiving.size,
-        digest=receiving.digest,
-        actor="test",
-    )
-    return receiving.submission_id
-
-
-def until(condition: Callable[[], Any], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
+    return queued.hand_in(settings, database, zipped.read_bytes(), f"{number}.zip")
 
 
 def rows_of(database: Database) -> list[Submission]:

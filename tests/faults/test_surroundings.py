@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,9 +30,11 @@ from sandbox.isolation.choose import sweep
 from sandbox.records import audit, queue, uploads
 from sandbox.records.database import Database, migrate
 from sandbox.records.examination import examine
-from sandbox.records.tables import AuditEntry, State, Submission, new_id
+from sandbox.records.tables import AuditEntry, State, Submission
 from sandbox.settings import Settings
 from tests.conftest import skip_or_fail
+from tests.make.queued import hand_in
+from tests.make.waiting import until
 from tests.make.walls import Wall, wall_settings
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
@@ -57,21 +59,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-def add(settings: Settings, database: Database, content: bytes = b"Loan decisions") -> str:
-    receiving = uploads.Receiving(settings, new_id())
-    receiving.write(content)
-    receiving.keep()
-    queue.add(
-        database,
-        submission_id=receiving.submission_id,
-        name="a.zip",
-        size=receiving.size,
-        digest=receiving.digest,
-        actor="test",
-    )
-    return receiving.submission_id
-
-
 def row(database: Database, submission: str) -> Submission:
     found = queue.find(database, submission)
     assert found is not None
@@ -90,7 +77,7 @@ def test_a_disk_that_fills_while_a_submission_is_unpacked_ends_it_with_a_message
     settings: Settings, database: Database, small_disk: Path
 ) -> None:
     settings = replace(settings, scratch=str(small_disk))
-    submission = add(settings, database, os.urandom(2 * DISK_BYTES))
+    submission = hand_in(settings, database, os.urandom(2 * DISK_BYTES))
     claimed = queue.claim(database, worker="w")
     assert claimed is not None
     engine.run(submission, settings, token=claimed.token, entry=MADE + "quick")
@@ -126,7 +113,7 @@ def test_an_upload_that_fills_the_disk_is_refused_with_a_message_and_leaves_noth
 def test_a_clock_that_jumps_makes_a_lost_submission_run_again_and_end_once(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch, jump: dt.timedelta
 ) -> None:
-    submission = add(settings, database)
+    submission = hand_in(settings, database)
     lost = queue.claim(database, worker="lost")
     assert lost is not None
     assert queue.requeue_expired(database, actor="w") == (0, 0)
@@ -145,7 +132,7 @@ def test_a_clock_that_jumps_makes_a_lost_submission_run_again_and_end_once(
 def test_a_clock_that_jumps_while_a_submission_runs_neither_loses_nor_doubles_it(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submission = add(settings, database)
+    submission = hand_in(settings, database)
     claimed = queue.claim(database, worker="w", lease_seconds=1.0)
     assert claimed is not None
     running = threading.Thread(
@@ -167,7 +154,7 @@ def test_a_clock_that_jumps_while_a_submission_runs_neither_loses_nor_doubles_it
 def test_a_clock_behind_the_audit_log_is_told_by_doctor(
     settings: Settings, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    add(settings, database)
+    hand_in(settings, database)
     from sandbox.records import examination
 
     real = examination.now
@@ -175,13 +162,6 @@ def test_a_clock_behind_the_audit_log_is_told_by_doctor(
     (line,) = [line for line in examine(settings) if line.what == "clock"]
     assert (line.held, line.mend) == (False, "set the clock of this machine")
     assert "behind the audit log" in line.observed
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 @as_root

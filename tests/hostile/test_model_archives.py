@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from sandbox.cell import formats, scan
-from sandbox.cell.wire import Column, Setup
 from sandbox.errors import ModelFault
 from sandbox.isolation.conversation import Conversation
 from sandbox.isolation.interface import CellFiles, Limits
+from tests.make.talks import one_number
 from tests.make.walls import Wall
 
 MARK = Path("/tmp/aiact-archives-must-not-make-this")
@@ -246,17 +246,7 @@ def test_weights_alone_are_recognised_as_data_and_never_loaded(wall: Wall, tmp_p
     seen = formats.scan(path, False)
     assert (seen["format"], seen["loading"], seen["types"]) == ("safetensors", "data_only", ["tensor:layer.weight"])
     assert "weights_alone" in seen["notes"]
-    setup = Setup(
-        format="safetensors",
-        path=f"/c/model/{path.name}",
-        allow_code=False,
-        columns=(Column(name="x", type="number"),),
-        task="regression",
-        output="value",
-        classes=(),
-        score_of="",
-        k=1,
-    )
+    setup = one_number("safetensors", path)
     running = wall.backend().open(CellFiles(model=path), Limits())
     try:
         with pytest.raises(ModelFault) as raised:
@@ -269,17 +259,7 @@ def test_weights_alone_are_recognised_as_data_and_never_loaded(wall: Wall, tmp_p
 def test_a_model_that_needs_a_package_that_is_not_there_says_so(wall: Wall, tmp_path: Path) -> None:
     path = tmp_path / "m.cbm"
     path.write_bytes(b"CBM1" + bytes(64))
-    setup = Setup(
-        format=formats.sniff(path) or "",
-        path=f"/c/model/{path.name}",
-        allow_code=False,
-        columns=(Column(name="x", type="number"),),
-        task="regression",
-        output="value",
-        classes=(),
-        score_of="",
-        k=1,
-    )
+    setup = one_number(formats.sniff(path) or "", path)
     running = wall.backend().open(CellFiles(model=path), Limits())
     try:
         with pytest.raises(ModelFault, match=r"model\.requirements") as raised:
@@ -344,17 +324,7 @@ def test_numbers_kept_beside_the_model_are_there_in_its_cell_and_nowhere_else(wa
     assert (beside, gathered.problems) == (("models/w.bin",), [])
     assert files_beside(stated, {"models/m.onnx": "", "w.bin": ""}, seen, gathered=gathered) == ()
     assert [p.code for p in gathered.problems] == ["model.external_absent"]
-    setup = Setup(
-        format="onnx",
-        path="/c/model/m.onnx",
-        allow_code=False,
-        columns=(Column(name="x", type="number"),),
-        task="regression",
-        output="value",
-        classes=(),
-        score_of="",
-        k=1,
-    )
+    setup = one_number("onnx", path)
     running = wall.backend().open(CellFiles(model=path, beside=(tmp_path / "w.bin",)), Limits())
     try:
         model = Conversation(running, setup, Limits())

@@ -19,11 +19,12 @@ import pyarrow as pa
 import pytest
 
 from sandbox.cell import landlock
-from sandbox.cell.wire import Column, Setup
+from sandbox.cell.wire import Setup
 from sandbox.errors import ModelFault
 from sandbox.isolation.conversation import Conversation
 from sandbox.isolation.interface import CellFiles, Limits
 from sandbox.isolation.pool import Pool
+from tests.make.talks import one_number
 from tests.make.walls import Wall
 
 LIMITS = Limits(memory_bytes=700 * 1024**2, cpu_seconds=60, wall_seconds=60, answer_seconds=20.0, start_seconds=40.0)
@@ -59,17 +60,7 @@ def saved(folder: Path, body: str, before: str = "") -> Path:
 
 def stated(path: Path, **changed: Any) -> Setup:
     """What the cell is told."""
-    setup = Setup(
-        format="pickle",
-        path=f"/c/model/{path.name}",
-        allow_code=True,
-        columns=(Column(name="x", type="number"),),
-        task="regression",
-        output="value",
-        classes=(),
-        score_of="",
-        k=1,
-    )
+    setup = one_number("pickle", path, allow_code=True)
     return replace(setup, **changed)
 
 

@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 from sandbox import cluster
-from sandbox.records import queue, uploads
-from sandbox.records.database import Database
-from sandbox.records.tables import new_id
 from sandbox.settings import PREFIX, Settings
 from tests.conftest import ROOT
 from tests.make import node
@@ -65,22 +62,3 @@ class Machines:
         """Kill all there are."""
         for name in list(self.running):
             self.kill(name)
-
-
-def hand_in(settings: Settings, database: Database, count: int, content: bytes = b"Loan decisions") -> list[str]:
-    """Put so many uploads of the same content into the queue; give their ids."""
-    ids = []
-    for _ in range(count):
-        receiving = uploads.Receiving(settings, new_id())
-        receiving.write(content)
-        receiving.keep()
-        queue.add(
-            database,
-            submission_id=receiving.submission_id,
-            name="a.zip",
-            size=receiving.size,
-            digest=receiving.digest,
-            actor="web",
-        )
-        ids.append(receiving.submission_id)
-    return ids

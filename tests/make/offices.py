@@ -5,10 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import shutil
-import socket
-import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +21,7 @@ from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.web.words import Pages
 from tests.conftest import skip_or_fail
+from tests.make.waiting import free_port, until
 
 PASSWORD = "four words that differ"  # of people who exist in a test
 PATIENCE = 90_000
@@ -56,9 +55,6 @@ class Office:
 @contextmanager
 def office(state: Path, **more: Any) -> Iterator[Office]:
     """Run a service in a process of its own, until the block is left."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        listen = f"127.0.0.1:{probe.getsockname()[1]}"
     settings = replace(
         Settings.from_environment(),
         **{
@@ -66,7 +62,7 @@ def office(state: Path, **more: Any) -> Iterator[Office]:
             "mlflow_tracking_uri": "",
             "accounts": "local",
             "isolation": "bubblewrap",
-            "listen": listen,
+            "listen": f"127.0.0.1:{free_port()}",
             **more,
         },
     )
@@ -93,7 +89,11 @@ def office(state: Path, **more: Any) -> Iterator[Office]:
     process = multiprocessing.get_context("spawn").Process(target=serve, args=(settings,))
     process.start()
     made = Office(
-        url=f"http://{listen}", settings=settings, database=database, organisations=organisations, tokens=tokens
+        url=f"http://{settings.listen}",
+        settings=settings,
+        database=database,
+        organisations=organisations,
+        tokens=tokens,
     )
     try:
         until(lambda: _answers(made.url))
@@ -118,15 +118,6 @@ def _answers(url: str) -> bool:
             return True
     except OSError:
         return False
-
-
-def until(condition: Callable[[], Any], seconds: float = 120) -> Any:
-    """Wait until something holds, and give it."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.1)
-    return found
 
 
 @contextmanager

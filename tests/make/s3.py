@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Iterator
+
+from tests.make.waiting import free_port, until_it_answers
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "test",
@@ -26,22 +25,12 @@ def server() -> Iterator[dict[str, str]]:
     Returns:
         The environment variables that lead to it.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     command = [sys.executable, "-c", "from moto.server import main; main()", "-H", "127.0.0.1", "-p", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
-        until = time.monotonic() + 120
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/moto-api/", timeout=5).close()
-                break
-            except OSError:
-                assert process.poll() is None, "the S3 server ended"
-                assert time.monotonic() < until, "the S3 server does not answer"
-                time.sleep(0.1)
+        until_it_answers(f"{address}/moto-api/", process)
         yield {**KEYS, "AWS_ENDPOINT_URL": address}
     finally:
         process.terminate()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.cell.wire import Setup
+from sandbox.cell.wire import Column, Setup
 from sandbox.isolation.conversation import Conversation
 from sandbox.isolation.interface import Ending, Limits, Meters
 
@@ -54,6 +54,21 @@ class Process:
             self.child.kill()
             self.child.wait()
         self.connection.close()
+
+
+def one_number(name: str, path: Path, *, allow_code: bool = False) -> Setup:
+    """What a cell is told of a model in this format that makes one number of one number, `x`."""
+    return Setup(
+        format=name,
+        path=f"/c/model/{path.name}",
+        allow_code=allow_code,
+        columns=(Column(name="x", type="number"),),
+        task="regression",
+        output="value",
+        classes=(),
+        score_of="",
+        k=1,
+    )
 
 
 @contextmanager
