@@ -497,8 +497,8 @@ def compare_folders(before: Path, after: Path) -> Comparison:
 
 
 def _load(source: Path) -> Dossier:
+    from sandbox.contents import Contents, Unreadable
     from sandbox.errors import Problem, Refused
-    from sandbox.verifying import Contents, Unreadable
 
     try:
         with Contents.of(source) as contents:

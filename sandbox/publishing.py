@@ -30,7 +30,7 @@ from checks.resources import names as named_policies
 from model_cards import build, public
 from model_cards.dossier import Assessment, Dossier, canonical, evidence_in
 from model_cards.suppression import Counts, Depth, Known, decide
-from sandbox import noise, signing
+from sandbox import noise, statement
 from sandbox.delivery import deliver
 from sandbox.errors import Problem, Refused
 from sandbox.exporting import read_assessment
@@ -113,7 +113,7 @@ def publish_to(
         build.write(left, draft, languages)
         said = public.summary(reduced, _minimum(whole, settings), _commitment(run.dossier_digest, settings))
         (draft / "publication.json").write_bytes(canonical(said))
-        (draft / signing.SUMS).write_bytes(signing.sums_of(draft))
+        (draft / statement.SUMS).write_bytes(statement.sums_of(draft))
     return out
 
 

@@ -8,29 +8,20 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
-import hashlib
 import json
-import lzma
-import re
-import stat
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from sandbox import signing, timestamps
+from sandbox import statement, timestamps
+from sandbox.contents import Contents, Unreadable
 from sandbox.errors import Problem
 from sandbox.keys.listed import KeyList, key_id, load_key_list
 
 if TYPE_CHECKING:
     from model_cards.dossier import Dossier, Run
 
-CHUNK: Final = 1024**2
-LARGEST_READ: Final = 256 * CHUNK
-"""Most bytes of a file that is read whole (a list, a signature, JSON): a small zip can hold a very large one."""
 UNCHANGED: Final = (
     "Unchanged since signed by key {key}. This does not show that the figures are right or that the system complies."
 )
@@ -49,137 +40,6 @@ NO_LIST: Final = (
     "No key list was given, so whose key this is was not checked: compare the key's id with what its holder publishes."
 )
 NOT_QUALIFIED: Final = "It is not a qualified electronic signature."
-_UNREADABLE: Final = (
-    OSError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
-
-
-class Unreadable(Exception):
-    """A file of the dossier cannot be read; the message says why."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Contents:
-    """The files of a dossier, in a folder or a zip, read without unpacking.
-
-    Args:
-        names: paths inside the dossier, with `/`, sorted.
-        strange: what is there but is no plain file with a plain path, with the reason.
-        top: in a zip, the one folder that all its files stand in, with its `/`; else empty.
-    """
-
-    names: tuple[str, ...]
-    strange: tuple[Problem, ...]
-    top: str = ""
-    folder: Path | None = None
-    archive: zipfile.ZipFile | None = None
-
-    @classmethod
-    @contextmanager
-    def of(cls, dossier: Path) -> Iterator[Contents]:
-        """Open a dossier.
-
-        Raises:
-            FileNotFoundError: there is nothing of that name.
-            Unreadable: it is neither a folder nor a zip.
-        """
-        if dossier.is_dir():
-            yield cls._in_folder(dossier)
-            return
-        if not dossier.exists():
-            raise FileNotFoundError(f"{dossier} is not there; name the folder or the zip of a dossier")
-        try:
-            archive = zipfile.ZipFile(dossier)
-        except (*_UNREADABLE, ValueError) as wrong:
-            raise Unreadable(f"it is neither a folder nor a zip that can be read: {wrong}") from wrong
-        with archive:
-            yield cls._in_zip(archive)
-
-    @classmethod
-    def _in_folder(cls, folder: Path) -> Contents:
-        names, strange = [], []
-        for path in sorted(folder.rglob("*")):
-            name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
-            if stat.S_ISREG(mode):
-                names.append(name)
-            elif not stat.S_ISDIR(mode):
-                message = "is a link or a special file, not a file; a dossier holds plain files only"
-                strange.append(Problem(field=name, code="file.strange", message=message))
-        return cls(names=tuple(names), strange=tuple(strange), folder=folder)
-
-    @classmethod
-    def _in_zip(cls, archive: zipfile.ZipFile) -> Contents:
-        strange: list[Problem] = []
-        names: dict[str, None] = {}
-        for entry in archive.infolist():
-            name, kind = entry.filename, (entry.external_attr >> 16) & 0o170000
-            if entry.is_dir():
-                continue
-            if kind not in (0, stat.S_IFREG):
-                why = "is a link or a special file, not a file; a dossier holds plain files only"
-            elif name in names:
-                why = "stands in the zip twice"
-            elif name.startswith("/") or "\\" in name or ".." in name.split("/") or re.match(r"[A-Za-z]:", name):
-                why = "has a path that leads out of the dossier"
-            else:
-                names[name] = None
-                continue
-            strange.append(Problem(field=name, code="file.strange", message=why))
-        top = ""
-        if signing.SUMS not in names:
-            tops = {name.partition("/")[0] for name in names}
-            one = f"{next(iter(tops))}/" if len(tops) == 1 else ""
-            top = one if one and f"{one}{signing.SUMS}" in names else ""
-        inside = tuple(sorted(name.removeprefix(top) for name in names))
-        return cls(names=inside, strange=tuple(strange), top=top, archive=archive)
-
-    @contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
-        """Open one file for reading.
-
-        Raises:
-            Unreadable: it cannot be read, also while reading.
-        """
-        try:
-            if self.archive is not None:
-                with self.archive.open(self.top + name) as stream:
-                    yield stream
-            else:
-                assert self.folder is not None
-                with (self.folder / name).open("rb") as stream:
-                    yield stream
-        except (*_UNREADABLE, KeyError) as wrong:
-            raise Unreadable(f"cannot be read: {wrong}") from wrong
-
-    def read(self, name: str) -> bytes:
-        """Read one file whole.
-
-        Raises:
-            Unreadable: it cannot be read, or is far larger than such a file is.
-        """
-        with self.open(name) as stream:
-            content = stream.read(LARGEST_READ + 1)
-        if len(content) > LARGEST_READ:
-            raise Unreadable(f"{name} is larger than {LARGEST_READ} bytes")
-        return content
-
-    def digest(self, name: str) -> str:
-        """Hash one file, in pieces.
-
-        Raises:
-            Unreadable: it cannot be read.
-        """
-        taken = hashlib.sha256()
-        with self.open(name) as stream:
-            while piece := stream.read(CHUNK):
-                taken.update(piece)
-        return taken.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,7 +113,7 @@ class Verified:
         lines += [f"  {note}" for note in self.notes]
         if self.digest:
             lines.append(f"  {self.files} files. Digest of dossier.json: {self.digest}")
-            lines.append(f"  Digest of {signing.SUMS}: {self.sums_digest}")
+            lines.append(f"  Digest of {statement.SUMS}: {self.sums_digest}")
         return "\n".join(lines)
 
     def as_object(self) -> dict[str, Any]:
@@ -327,7 +187,7 @@ def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | Non
             wrong(name, "file.unreadable", str(unread))
 
     signatures = []
-    for name in signing.signature_names(contents.names):
+    for name in statement.signature_names(contents.names):
         if name in digests:
             facts, found = _signature(name, contents.read(name), keys)
             problems += found
@@ -347,23 +207,23 @@ def _verify(contents: Contents, keys: KeyList | None, expected_digest: str | Non
         message = "the dossier is not signed by a key of the list that was given"
         if not signatures:
             message += "; it has no signature at all, or that was taken away"
-        wrong(signing.FIRST, "signature.none_listed", message)
+        wrong(statement.FIRST, "signature.none_listed", message)
 
     read = _read(contents, digests, wrong)
     if read is not None:
         for facts in signatures:
-            if facts.holds and any(facts.said.get(k) != v for k, v in signing.summary(*read).items()):
+            if facts.holds and any(facts.said.get(k) != v for k, v in statement.summary(*read).items()):
                 wrong(
                     facts.name,
                     "signature.summary",
                     "what the signer says of the findings is not what the dossier holds",
                 )
-    digest, sums_digest = digests.get("dossier.json", ""), digests.get(signing.SUMS, "")
+    digest, sums_digest = digests.get("dossier.json", ""), digests.get(statement.SUMS, "")
     if expected_digest is not None:
         covers = {digest: "dossier.json alone", sums_digest: "all files"}.get(expected_digest.strip().lower())
         if covers is None:
             message = (
-                f"the digest expected is {expected_digest}, and that is neither of dossier.json nor of {signing.SUMS}"
+                f"the digest expected is {expected_digest}, and that is neither of dossier.json nor of {statement.SUMS}"
             )
             wrong("dossier.json", "digest.unexpected", message)
         else:
@@ -422,34 +282,34 @@ def _listed(
 ) -> dict[str, str] | None:
     """Give the hashes that files must have: as signed, or else as the dossier's own list has them."""
     own: dict[str, str] | None = None
-    if signing.SUMS not in contents.names:
-        wrong(signing.SUMS, "file.missing", "is missing; it lists the hashes of all files")
-    elif signing.SUMS in digests:
+    if statement.SUMS not in contents.names:
+        wrong(statement.SUMS, "file.missing", "is missing; it lists the hashes of all files")
+    elif statement.SUMS in digests:
         try:
-            own = signing.parse_sums(contents.read(signing.SUMS))
+            own = statement.parse_sums(contents.read(statement.SUMS))
         except ValueError as bad:
-            wrong(signing.SUMS, "sums.unreadable", f"was changed or is damaged: {bad}")
+            wrong(statement.SUMS, "sums.unreadable", f"was changed or is damaged: {bad}")
     if signed is None:
         return own
-    as_signed = {name: digest for name, digest in signed.subjects.items() if name != signing.SUMS}
-    if signing.SUMS in digests and digests[signing.SUMS] != signed.subjects.get(signing.SUMS):
-        wrong(signing.SUMS, "file.changed", "was changed: it is not the list that was signed")
+    as_signed = {name: digest for name, digest in signed.subjects.items() if name != statement.SUMS}
+    if statement.SUMS in digests and digests[statement.SUMS] != signed.subjects.get(statement.SUMS):
+        wrong(statement.SUMS, "file.changed", "was changed: it is not the list that was signed")
     elif own is not None and own != as_signed:
-        wrong(signed.name, "signature.subjects", f"names other hashes than the {signing.SUMS} that it signs")
+        wrong(signed.name, "signature.subjects", f"names other hashes than the {statement.SUMS} that it signs")
     return as_signed
 
 
 def _compare(
     names: tuple[str, ...], digests: Mapping[str, str], listed: Mapping[str, str], wrong: Any, *, by_signature: bool
 ) -> None:
-    by = "that was signed" if by_signature else f"in {signing.SUMS}"
+    by = "that was signed" if by_signature else f"in {statement.SUMS}"
     for name, digest in sorted(listed.items()):
         if name not in names:
             wrong(name, "file.missing", "is missing")
         elif name in digests and digests[name] != digest:
             wrong(name, "file.changed", f"was changed: its hash is not the one {by}")
     for name in names:
-        if name not in listed and name != signing.SUMS and not signing.BESIDE.fullmatch(name):
+        if name not in listed and name != statement.SUMS and not statement.BESIDE.fullmatch(name):
             wrong(name, "file.unexpected", "is not part of the dossier: no hash is listed for it")
 
 
@@ -457,10 +317,10 @@ def _cross_check(
     facts: SignatureFacts, digests: Mapping[str, str], listed: Mapping[str, str] | None, wrong: Any
 ) -> None:
     """Check what one signature says against what is there, and against the first one that holds."""
-    if signing.SUMS in digests and facts.subjects.get(signing.SUMS) != digests[signing.SUMS]:
-        wrong(facts.name, "signature.other_list", f"was made over another {signing.SUMS} than the one that is there")
-    elif listed is not None and {n: d for n, d in facts.subjects.items() if n != signing.SUMS} != dict(listed):
-        wrong(facts.name, "signature.subjects", f"names other hashes than the {signing.SUMS} that it signs")
+    if statement.SUMS in digests and facts.subjects.get(statement.SUMS) != digests[statement.SUMS]:
+        wrong(facts.name, "signature.other_list", f"was made over another {statement.SUMS} than the one that is there")
+    elif listed is not None and {n: d for n, d in facts.subjects.items() if n != statement.SUMS} != dict(listed):
+        wrong(facts.name, "signature.subjects", f"names other hashes than the {statement.SUMS} that it signs")
     for earlier in facts.said.get("signed_after", ()):
         name = earlier["name"]
         if name not in digests:
@@ -485,7 +345,7 @@ def _signature(name: str, raw: bytes, keys: KeyList | None) -> tuple[SignatureFa
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, signing.pae(payload))
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, statement.pae(payload))
     except (InvalidSignature, ValueError):
         wrong("signature.invalid", f"does not hold: it was changed, or was not made by the key {facts['key_id']}")
         return SignatureFacts(name=name, key_id=facts["key_id"]), problems
@@ -527,14 +387,14 @@ def _parsed(name: str, raw: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes]
     signature = base64.b64decode(one["sig"], validate=True)
     again = {
         "payload": base64.b64encode(payload).decode(),
-        "payloadType": signing.PAYLOAD_TYPE,
+        "payloadType": statement.PAYLOAD_TYPE,
         "signatures": [{"keyid": str(one["keyid"]), "sig": base64.b64encode(signature).decode()}],
     }
-    if signing.written(again) != raw:
+    if statement.written(again) != raw:
         raise ValueError(f"{name} is not written as a signature is")
     given = json.loads(payload.decode("utf-8"))
     predicate = dict(given["predicate"])
-    if given["_type"] != signing.STATEMENT_TYPE or given["predicateType"] != signing.PREDICATE_TYPE:
+    if given["_type"] != statement.STATEMENT_TYPE or given["predicateType"] != statement.PREDICATE_TYPE:
         raise ValueError("the statement is of another type")
     subjects = {str(subject["name"]): str(subject["digest"]["sha256"]) for subject in given["subject"]}
     if len(subjects) != len(given["subject"]):

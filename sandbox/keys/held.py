@@ -11,9 +11,10 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from sandbox.keys.listed import PublicKey, add_to_list, key_id, refused
+from sandbox.keys.signer import Signer
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -23,29 +24,6 @@ KEY_VARIABLE: Final = "AIACT_SANDBOX_SIGNING_KEY"
 
 IN_TOKEN: Final = "pkcs11:"  # noqa: S105  # the beginning of a reference, no secret
 IN_PROCESS: Final = "unix:"
-
-
-class Signer(Protocol):
-    """Something that holds one private key and signs with it."""
-
-    @property
-    def public(self) -> bytes:
-        """Its public key, 32 bytes."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """Sign.
-
-        Args:
-            message: the bytes that a DSSE signature is over (`sandbox.signing.pae`).
-
-        Returns:
-            The Ed25519 signature, 64 bytes.
-
-        Raises:
-            Refused: whoever holds the key does not sign this, or cannot be reached.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

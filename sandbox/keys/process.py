@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.keys.held import Signer
+from sandbox import statement
 from sandbox.keys.listed import key_id, refused
+from sandbox.keys.signer import Signer
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +124,8 @@ def serving(signer: Signer, address: Path) -> Iterator[threading.Event]:
 
 
 def _signed(signer: Signer, message: bytes) -> bytes:
-    from sandbox import signing
 
-    head = signing.pae(b"").rpartition(b" 0 ")[0] + b" "
+    head = statement.pae(b"").rpartition(b" 0 ")[0] + b" "
     length, _, payload = message.removeprefix(head).partition(b" ")
     if not message.startswith(head) or length != str(len(payload)).encode():
         raise Unsigned("this is not what a signature of a dossier is over")
@@ -133,7 +133,7 @@ def _signed(signer: Signer, message: bytes) -> bytes:
         given = json.loads(payload)
         if json.dumps(given, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() != payload:
             raise Unsigned("the statement is not in its one form")
-        if given["_type"] != signing.STATEMENT_TYPE or given["predicateType"] != signing.PREDICATE_TYPE:
+        if given["_type"] != statement.STATEMENT_TYPE or given["predicateType"] != statement.PREDICATE_TYPE:
             raise Unsigned("the statement is of another type")
         for subject in given["subject"]:
             if set(subject) != {"name", "digest"} or set(subject["digest"]) != {"sha256"}:

@@ -6,7 +6,7 @@ import datetime as dt
 from pathlib import Path
 
 from model_cards.dossier import Assessment
-from sandbox import signing
+from sandbox import statement
 from sandbox.delivery import Delivery
 from sandbox.keys.held import PrivateKey, new_key, open_signer
 
@@ -51,7 +51,7 @@ def bare(folder: Path, made: Assessment) -> Path:
 
 def write_sums(folder: Path) -> None:
     """Write `SHA256SUMS` as it should be for the files that are there."""
-    (folder / signing.SUMS).write_bytes(signing.sums_of(folder))
+    (folder / statement.SUMS).write_bytes(statement.sums_of(folder))
 
 
 def key(folder: Path, name: str = "ours", **days: dt.date | None) -> PrivateKey:

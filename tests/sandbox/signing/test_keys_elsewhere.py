@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import signing
+from sandbox import signing, statement
 from sandbox.errors import Refused
 from sandbox.keys.held import new_key, open_signer
 from sandbox.keys.process import serving
@@ -96,9 +96,9 @@ def said(base: Path, signer: object, /, **changes: object) -> bytes:
     read = verify(base / "dossier")
     assert read.dossier is not None
     assert read.run is not None
-    payload = signing.statement(
+    payload = statement.statement(
         (base / "dossier" / "SHA256SUMS").read_bytes(),
-        signing.summary(read.dossier, read.run),
+        statement.summary(read.dossier, read.run),
         public=signer.public,  # type: ignore[attr-defined]
         before={},
         signed_at=dt.datetime.now(dt.UTC),
@@ -111,7 +111,7 @@ def said(base: Path, signer: object, /, **changes: object) -> bytes:
 
 def test_it_signs_a_statement_of_now_by_its_own_key(base: Path, elsewhere: str) -> None:
     signer = open_signer(elsewhere)
-    assert len(signer.sign(signing.pae(said(base, signer)))) == 64
+    assert len(signer.sign(statement.pae(said(base, signer)))) == 64
 
 
 @pytest.mark.parametrize(
@@ -133,10 +133,10 @@ def test_it_signs_nothing_but_statements_about_digests(
 ) -> None:
     signer = open_signer(elsewhere)
     with pytest.raises(Refused, match=why):
-        signer.sign(signing.pae(said(base, signer, **changes)))
+        signer.sign(statement.pae(said(base, signer, **changes)))
 
 
-@pytest.mark.parametrize("message", [b"a message of another program", signing.pae(b"{}")[:-1], signing.pae(b"[1]")])
+@pytest.mark.parametrize("message", [b"a message of another program", statement.pae(b"{}")[:-1], statement.pae(b"[1]")])
 def test_it_signs_no_message_of_another_program(base: Path, elsewhere: str, message: bytes) -> None:
     with pytest.raises(Refused, match="does not sign this"):
         open_signer(elsewhere).sign(message)

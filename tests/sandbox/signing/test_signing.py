@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import signing
+from sandbox import signing, statement
 from sandbox.errors import Refused
 from sandbox.keys.held import KEY_VARIABLE, open_signer
 from sandbox.keys.listed import key_id, load_key_list
@@ -39,7 +39,7 @@ def test_the_signature_is_read_by_the_libraries_of_its_standards(base: Path) -> 
     envelope = Envelope.from_dict(json.loads((base / "dossier" / "signature").read_bytes()))
     public = SSlibKey.from_crypto(key.held.public_key(), key_id(key.public))
     assert list(envelope.verify([public], 1)) == [key_id(key.public)]
-    assert envelope.pae() == signing.pae(envelope.payload)
+    assert envelope.pae() == statement.pae(envelope.payload)
     message = ParseDict(json.loads(envelope.payload), Message())
     Statement.copy_from_pb(message).validate()
 
@@ -90,9 +90,9 @@ def test_a_signature_with_the_wrong_key_in_it_does_not_hold(base: Path) -> None:
     signing.sign(base / "dossier", ours)
     file = base / "dossier" / "signature"
     envelope = json.loads(file.read_bytes())
-    forged = other.held.sign(signing.pae(base64.b64decode(envelope["payload"])))
+    forged = other.held.sign(statement.pae(base64.b64decode(envelope["payload"])))
     envelope["signatures"][0]["sig"] = base64.b64encode(forged).decode()
-    file.write_bytes(signing.written(envelope))
+    file.write_bytes(statement.written(envelope))
     assert [p.code for p in verify(base / "dossier").problems] == ["signature.invalid"]
 
 
@@ -102,9 +102,9 @@ def test_a_signer_who_states_another_summary_than_the_dossier_holds_is_noticed(b
     read = verify(base / "dossier")
     assert read.dossier is not None
     assert read.run is not None
-    said = {**signing.summary(read.dossier, read.run), "risk_class": "minimal"}
-    payload = signing.statement(sums, said, public=key.public, before={}, signed_at=dossiers.NOW)
-    (base / "dossier" / "signature").write_bytes(signing.written(signing.envelope(key, payload)))
+    said = {**statement.summary(read.dossier, read.run), "risk_class": "minimal"}
+    payload = statement.statement(sums, said, public=key.public, before={}, signed_at=dossiers.NOW)
+    (base / "dossier" / "signature").write_bytes(statement.written(signing.envelope(key, payload)))
     assert [p.code for p in verify(base / "dossier").problems] == ["signature.summary"]
 
 
@@ -197,7 +197,7 @@ def test_the_last_day_of_a_key_may_not_lie_before_its_first(base: Path) -> None:
 )
 def test_a_list_of_hashes_is_read_strictly(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # each says something else
-        signing.parse_sums(raw)
+        statement.parse_sums(raw)
 
 
 def test_a_service_with_a_key_signs_what_it_judges_and_hands_nothing_over_without_it(base: Path) -> None:

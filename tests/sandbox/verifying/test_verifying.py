@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sandbox import signing, timestamps, verifying
+from sandbox import contents, signing, timestamps, verifying
 from sandbox.cli import main
 from sandbox.keys.held import open_signer
 from sandbox.keys.listed import load_key_list
@@ -459,7 +459,7 @@ def test_a_small_zip_with_a_very_large_file_is_hashed_in_pieces_and_not_read(
     dossiers.write_sums(base / "dossier")
     (base / "dossier" / "signature").unlink()
     zip_dossier(base / "dossier", base / "one.zip")
-    monkeypatch.setattr(verifying, "LARGEST_READ", 1_000_000)
+    monkeypatch.setattr(contents, "LARGEST_READ", 1_000_000)
     found = verify(base / "one.zip")
     assert "dossier.json is larger than 1000000 bytes" in found.as_text()
 
