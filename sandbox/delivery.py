@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 
 from checks.finding import Figure
-from model_cards import build
+from model_cards import documents
 from model_cards.dossier import Assessment, Dossier, ReceiptFacts, Run, Standing
 from model_cards.exports import exports
 from sandbox.errors import NotSigned, Refused
@@ -92,7 +92,7 @@ class Delivery:
         assessment = Assessment(dossier=dossier, run=run, figures=tuple(figures))
         (self.draft / "dossier.json").write_bytes(dossier.to_json())
         (self.draft / "run.json").write_bytes(run.to_json())
-        build.write(assessment, self.draft, languages)
+        documents.write(assessment, self.draft, languages)
         self._export(assessment, languages[0])
         sums = [
             f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(self.draft).as_posix()}\n"

@@ -27,7 +27,7 @@ from checks.finding import Figure
 from checks.judge import judge
 from checks.registry import catalogue
 from checks.resources import names as named_policies
-from model_cards import build, public
+from model_cards import documents, public
 from model_cards.dossier import Assessment, Dossier, canonical, evidence_in
 from model_cards.suppression import Counts, Depth, Known, decide
 from sandbox import noise, statement
@@ -110,7 +110,7 @@ def publish_to(
         draft = delivery.draft
         (draft / "dossier.json").write_bytes(left.dossier.to_json())
         (draft / "run.json").write_bytes(left.run.to_json())
-        build.write(left, draft, languages)
+        documents.write(left, draft, languages)
         said = public.summary(reduced, _minimum(whole, settings), _commitment(run.dossier_digest, settings))
         (draft / "publication.json").write_bytes(canonical(said))
         (draft / statement.SUMS).write_bytes(statement.sums_of(draft))

@@ -226,11 +226,11 @@ def _fill(material: Material, field: Field) -> Filled:
     publication = material.dossier.declaration.publication
     raw = next((publication[k] for k in (field.key, *field.aliases) if as_text(publication.get(k))), None)
     if raw is not None:
-        return _checked(field, raw, Origin.ANSWERED)
+        return checked(field, raw, Origin.ANSWERED)
     offered = _offered(material, field.key)
     if offered is not None:
         origin, text = offered
-        return _checked(field, text, origin)
+        return checked(field, text, origin)
     if not (field.required or field.asked):
         return Filled(field=field)
     return _refused(field, "required" if field.required else "always_shown")
@@ -244,7 +244,7 @@ def _category(material: Material, field: Field) -> Filled:
             return _refused(field, f"category_{reason}")
         doubt: tuple[Problem, ...] = (("in_doubt", {}),) if reason == "in_doubt" else ()
         return Filled(field=field, value=derived, origin=Origin.ANSWERED, problems=doubt)
-    given = _checked(field, stated, Origin.ANSWERED)
+    given = checked(field, stated, Origin.ANSWERED)
     if given.value is not None and given.value != derived:
         other = derived or "–"
         problem = ("category_differs", {"stated": stated, "derived": other})
@@ -314,7 +314,13 @@ def _working(dutch: Material) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _checked(field: Field, raw: Any, origin: Origin) -> Filled:
+def checked(field: Field, raw: Any, origin: Origin) -> Filled:
+    """Fill in one field with what was stated, and say what the register would refuse of it.
+
+    Args:
+        raw: as the publication file holds it.
+        origin: who stated it.
+    """
     match field.kind:
         case "links":
             return _links(field, raw, origin)

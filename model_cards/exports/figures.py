@@ -9,12 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from checks.finding import Figure, Finding, Measure
-from model_cards.build import parquet
 from model_cards.dossier import Assessment
 from model_cards.drafting import group_name, material_of, statement
 from model_cards.material import Material, file_name
 from model_cards.words import visible
-from model_cards.writing import as_csv, zipped
+from model_cards.writing import as_csv, parquet, zipped
 
 FORMAT = "figures"
 SUFFIX = ".zip"

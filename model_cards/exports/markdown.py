@@ -27,7 +27,7 @@ from model_cards.card import (
     Tally,
 )
 from model_cards.dossier import Assessment
-from model_cards.exports import hugging_face
+from model_cards.front_matter import front_matter
 from model_cards.material import file_name
 
 FORMAT = "markdown"
@@ -48,8 +48,7 @@ def render(assessment: Assessment, lang: str, *, card: Card | None = None) -> by
         UTF-8 text with front matter; the same assessment gives the same bytes.
     """
     card = card or build(assessment, lang)
-    front = hugging_face.front_matter(assessment, lang)
-    return f"{front}\n{body(card)}".encode()
+    return f"{front_matter(assessment, lang)}\n{body(card)}".encode()
 
 
 def body(card: Card) -> str:

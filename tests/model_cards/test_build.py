@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from checks.finding import AppliedLimit, Figure, Finding, Measure, Outcome, Reason, Rejudge
-from model_cards.build import build, parquet, write
+from model_cards.build import build
 from model_cards.card import Card, Cell, Column, Section, Span, Table, line
+from model_cards.documents import write
 from model_cards.exports import markdown
 from model_cards.plots import draw
 from model_cards.words import Words
+from model_cards.writing import parquet
 from sandbox.summary import as_text
 from tests.make.assessments import assessment, declaration, documentation, undetermined, within
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from model_cards import front_matter
 from model_cards.exports import hugging_face, markdown
 from model_cards.words import visible
 from tests.make import pages
@@ -70,21 +71,21 @@ def test_the_front_matter_is_accepted_by_the_hubs_own_reader(lang: str) -> None:
 
 
 def test_a_measure_without_a_value_is_never_a_metric() -> None:
-    metrics = hugging_face.metadata(assessment(), "en")["model-index"][0]["results"][0]["metrics"]
+    metrics = front_matter.metadata(assessment(), "en")["model-index"][0]["results"][0]["metrics"]
     assert all(isinstance(m["value"], float) for m in metrics)
     assert not [m for m in metrics if "adverse_ratio" in m["type"]]
 
 
 def test_a_licence_that_the_hub_does_not_know_is_given_by_name() -> None:
     stated = declaration(licence="Our own licence")
-    metadata = hugging_face.metadata(assessment(stated=stated), "en")
+    metadata = front_matter.metadata(assessment(stated=stated), "en")
     assert metadata["license"] == "other"
     assert metadata["license_name"] == "Our own licence"
 
 
 def test_a_documents_only_card_has_no_model_index() -> None:
     given = assessment(route="documents")
-    assert "model-index" not in hugging_face.metadata(given, "en")
+    assert "model-index" not in front_matter.metadata(given, "en")
     assert ModelCard(markdown.render(given, "en").decode()).data.eval_results is None
 
 

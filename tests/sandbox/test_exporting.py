@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from model_cards import build
+from model_cards import writing
 from model_cards.dossier import Assessment
 from model_cards.exports import exports
 from sandbox.cli import main
@@ -33,7 +33,7 @@ def write(given: Assessment, folder: Path) -> None:
     (folder / "run.json").write_bytes(given.run.to_json())
     (folder / "figures").mkdir()
     for figure in given.figures:
-        (folder / "figures" / f"{figure.name}.parquet").write_bytes(build.parquet(figure))
+        (folder / "figures" / f"{figure.name}.parquet").write_bytes(writing.parquet(figure))
 
 
 def test_the_formats_are_those_of_the_exports_with_their_standards() -> None:
