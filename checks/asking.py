@@ -28,6 +28,9 @@ BASELINE = "baseline"
 BATCH_ROWS = 4096
 """Rows of every batch but the last: fixed, so that its size tells the model nothing."""
 
+LARGEST = 1e60
+"""A number beyond this, either way, is no answer: its powers could not be added up, and no label is so far away."""
+
 Predict = Callable[[pa.Table], NDArray[np.float64]]
 """Features in, (m, f) -> predictions out, (m, k) float64."""
 
@@ -143,7 +146,7 @@ def ask(
         over: asks the batches of the rows that may be asked in any order; the others are asked one after the other.
 
     Returns:
-        Answers by probe name, values (m, k).
+        Answers by probe name, values (m, k); NaN where there is none, or none within `LARGEST`.
     """
     total = sum(p.rows.num_rows for p in plans.values())
     done = 0
@@ -157,7 +160,7 @@ def ask(
             parts = over(predict, (rows.take(pa.array(order[start : start + batch_rows])) for start in starts))
         answered = []
         for part in parts:
-            answered.append(part)
+            answered.append(np.where(np.abs(part) > LARGEST, np.nan, part))
             done += len(part)
             if progress is not None:
                 progress(done, total)

@@ -483,24 +483,75 @@ def paired_difference(gained: float, lost: float, rows: float, z: float) -> tupl
     return max(-1.0, gained - lost - down), min(1.0, gained - lost + up)
 
 
-def mean_interval(mean: ArrayLike, variance: ArrayLike, rows: ArrayLike, z: float) -> tuple[Floats, Floats]:
-    """Give Student's interval of each mean, at the confidence that `z` stands for.
+def skewness(influence: Floats) -> Floats:
+    """Give the skewness of a mean: what rows (or units) add to it, (m, ...), to the third over its variance to 3/2.
+
+    Returns:
+        (...): about that of the rows over the root of their number; 0 where nothing varies.
+    """
+    squares, cubes = (influence**2).sum(axis=0), (influence**3).sum(axis=0)
+    return np.asarray(np.divide(cubes, squares**1.5, out=np.zeros_like(cubes), where=squares > 0))
+
+
+def mean_interval(
+    mean: ArrayLike, variance: ArrayLike, rows: ArrayLike, z: float, skew: ArrayLike = 0.0
+) -> tuple[Floats, Floats]:
+    """Give Student's interval of each mean, at the confidence that `z` stands for, with Hall's correction for skewness.
 
     Args:
         mean: (k,) weighted means.
         variance: (k,) variance of each mean (not of the rows).
         rows: (k,) effective rows; degrees of freedom are one less.
         z: critical value of the normal for the wanted confidence.
+        skew: (k,) skewness of each mean, see `skewness`; where it is 0 the interval is Student's.
 
     Returns:
         low, high: (k,); infinite where there are fewer than two effective rows.
+
+    References:
+        Hall (1992), On the removal of skewness by transformation, JRSS B 54.
     """
     from scipy.special import ndtr, stdtrit
 
-    m, var, n = (np.asarray(a, dtype=np.float64) for a in (mean, variance, rows))
-    t = stdtrit(np.where(n > 1.0, n - 1.0, 1.0), float(ndtr(z)))
-    half = np.where(n > 1.0, t * np.sqrt(np.maximum(var, 0.0)), np.inf)
-    return m - half, m + half
+    m, var, n, a = (np.asarray(each, dtype=np.float64) for each in (mean, variance, rows, skew))
+    t: Floats = np.asarray(stdtrit(np.where(n > 1.0, n - 1.0, 1.0), float(ndtr(z))), dtype=np.float64)
+    leans = np.abs(a) > 1e-9
+    a = np.where(leans, a, 1.0)
+
+    def turned(quantile: Floats) -> Floats:
+        cubed = 3.0 / a * (np.cbrt(1.0 + a * (quantile - a / 6.0)) - 1.0)
+        return np.where(leans, cubed, quantile)
+
+    spread = np.sqrt(np.maximum(var, 0.0))
+    known = n > 1.0
+    return np.where(known, m - turned(t) * spread, -np.inf), np.where(known, m - turned(-t) * spread, np.inf)
+
+
+def alike_interval(value: ArrayLike, rows: float, within: tuple[float, float], z: float) -> tuple[Floats, Floats]:
+    """Bound the mean of rows of which all that were seen are alike: a spread that is not seen is not none.
+
+    Up to Wilson's upper bound of none, rows that were not seen may differ, and then lie anywhere within the range.
+
+    Args:
+        value: (k,) what all rows show, within the range.
+        rows: effective rows seen.
+        within: the range; infinite where it is not known, and then so are the bounds.
+        z: critical value.
+
+    Returns:
+        low, high: (k,).
+
+    References:
+        Hanley and Lippman-Hand (1983), JAMA 249: if nothing goes wrong, is everything all right?
+
+    Example:
+        >>> low, high = alike_interval([0.0], 100, (0.0, 1.0), critical(0.95))
+        >>> low.round(3).tolist(), high.round(3).tolist()
+        ([0.0], [0.037])
+    """
+    v = np.asarray(value, dtype=np.float64)
+    unseen = float(wilson([0.0], [rows], z)[1][0])
+    return v - unseen * (v - within[0]), v + unseen * (within[1] - v)
 
 
 def sum_of_distances(gap: ArrayLike, covariance: ArrayLike, share: ArrayLike, confidence: float) -> tuple[float, float]:

@@ -43,6 +43,9 @@ TOLD: Final = 8
 LEFT: Final = "left"
 RIGHT: Final = "right"
 
+TELLS: Final = "tells:"
+"""Begins the mark of a bar that tells its figure under the pointer; the rest is what it tells."""
+
 # Colours that stay apart under each kind of colour blindness (Okabe and Ito), on white.
 INK: Final = "#1a1a1a"
 QUIET: Final = "#595959"
@@ -582,6 +585,7 @@ def _shap_bars(figure: Figure, words: Words) -> Any:
     shap.plots.bar(explanation, max_display=shown + 1, order=np.arange(shown), ax=axes, show=False, show_data=False)
     for text in list(axes.texts):
         text.remove()
+    names = [_shown(name, words) for name in figure.columns["feature"][:shown]]
     for bar in axes.patches:
         bar.set_facecolor(BLUE)
         bar.set_edgecolor("none")
@@ -592,6 +596,7 @@ def _shap_bars(figure: Figure, words: Words) -> Any:
             for end in (low[i], high[i]):
                 axes.plot([end, end], [at - 0.13, at + 0.13], color=INK, linewidth=1.3, zorder=4)
         beside = _with_interval(value[i], (float(low[i]), float(high[i])), unit, words, bare=True)
+        axes.patches[i].set_gid(f"{TELLS}{names[i]}: {beside}")
         axes.annotate(
             beside,
             xy=(1.0, at),
@@ -605,7 +610,7 @@ def _shap_bars(figure: Figure, words: Words) -> Any:
             annotation_clip=False,
             gid=RIGHT,
         )
-    _place_labels(axes, [_shown(name, words) for name in figure.columns["feature"][:shown]], first=1)
+    _place_labels(axes, names, first=1)
     axes.set_ylim(0.4, shown + 0.6)
     known = np.concatenate([value[:shown], high[:shown]])
     axes.set_xlim(0.0, float(np.max(known[np.isfinite(known)], initial=0.0)) * 1.04 or 1.0)
@@ -740,7 +745,9 @@ def _decision(figure: Figure, words: Words) -> str:
         field.text((min(max(x, half + 2.0), WIDTH - half - 2.0), y), said, size=SIDE, colour=INK, anchor=0.5)
     for i, (_, step) in enumerate(steps):
         start, end, y = frame.x(reached[i]), frame.x(reached[i + 1]), frame.y(i)
-        _arrow(field, y, start, end, 0.3 * frame.pitch, ORANGE if step > 0 else BLUE)
+        top, bottom = y - frame.pitch / 2, y + frame.pitch / 2
+        with field.told(f"{steps[i][0]}: {beside[i]}", (frame.x(frame.low), top), (frame.x(frame.high), bottom)):
+            _arrow(field, y, start, end, 0.3 * frame.pitch, ORANGE if step > 0 else BLUE)
         if i < len(steps) - 1:
             reach = 0.34 * frame.pitch
             field.line((end, y + reach), (end, y + frame.pitch - reach), colour=QUIET, thick=0.7)
@@ -821,6 +828,7 @@ def in_words(figure: Figure, words: Words) -> tuple[str, str]:
 _COMMENT: Final = re.compile(r"<!--.*?-->\s*", re.DOTALL)
 _METADATA: Final = re.compile(r"<metadata>.*?</metadata>\s*", re.DOTALL)
 _SHEET: Final = re.compile(r"<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", re.DOTALL)
+_TELLS: Final = re.compile(rf'<g id="{TELLS}([^"]*)">')
 _GROUP: Final = re.compile(r'<g id="[^"]*"')
 _STYLED: Final = re.compile(r'\sstyle="([^"]*)"')
 # A hundredth of a point is finer than any screen; scales are left as they are, since whole letters hang on them.
@@ -839,6 +847,8 @@ def _own(svg: str, name: str) -> str:
     body = svg[svg.index("<svg") :]
     for unwanted in (_COMMENT, _METADATA, _SHEET):
         body = unwanted.sub("", body)
+    # Escaped already, as what an attribute holds is.
+    body = _TELLS.sub(r"<g><title>\1</title>", body)
     body = _GROUP.sub("<g", body)
     body = _STYLED.sub(lambda found: _as_attributes(found[1]), body)
     body = _FINE.sub(lambda found: found[0] if found[0].startswith("scale") else f"{float(found[0]):.2f}", body)

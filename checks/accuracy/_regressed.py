@@ -56,7 +56,10 @@ def errors_of(rows: Regressed, terms: Terms) -> tuple[Measure, Measure, Measure]
     )
     rooted = {n: None if (v := getattr(squared, n)) is None else float(np.sqrt(max(v, 0.0))) for n in _BOUNDS}
     rmse = squared.model_copy(
-        update={**rooted, "interval": "student of the mean square" if rooted["low"] is not None else ""}
+        update={
+            **rooted,
+            "interval": "student of the mean square, skewness corrected" if rooted["low"] is not None else "",
+        }
     )
     return mae, rmse, _r2_of(rows, error, terms)
 

@@ -13,7 +13,7 @@ from checks.declaration import Output
 from checks.evidence import Need, View
 from checks.finding import Measure, Reason
 from checks.policy import Terms
-from checks.statistics import Floats, critical, effective_rows, in_units, mean_interval, mean_of_rows, wilson
+from checks.statistics import Floats, critical, effective_rows, in_units, mean_interval, mean_of_rows, skewness, wilson
 
 ROW_FACTS = (Need.LABELS, Need.SCORES, Need.PROBABILITIES, Need.WEIGHTS, Need.UNITS)
 """What these figures are read from."""
@@ -247,12 +247,13 @@ def mean_of(
     terms: Terms,
     units: Codes | None = None,
 ) -> Measure:
-    """Measure a weighted mean over rows, with Student's interval on effective rows (or units).
+    """Measure a weighted mean over rows, with Student's interval on effective rows (or units), corrected for skewness.
 
     Where all rows are alike they show no spread, and nothing is said of how sure the mean is.
     """
     value, variance, n = mean_of_rows(each, weight, units)
-    low, high = mean_interval([value], [variance], [n], critical(terms.confidence))
+    skew = skewness(in_units(weight * (each - value), units))
+    low, high = mean_interval([value], [variance], [n], critical(terms.confidence), skew)
     certain = bool(np.isfinite(low[0])) and bool(np.ptp(each) > 0)
     return Measure(
         name=name,
@@ -262,7 +263,7 @@ def mean_of(
         rows=len(each),
         unit=unit,
         definition=definition,
-        interval="student" if certain else "",
+        interval="student, skewness corrected" if certain else "",
         reason=None if certain else Reason(code="one_row" if n <= 1 else "all_alike"),
     )
 

@@ -43,6 +43,7 @@ SMALLER_IS_BETTER = ("log_loss", "brier", "mae", "rmse")
     routes=(Route.MODEL, Route.PREDICTIONS, Route.COUNTS),
     law=("AIA 15(3)", "AIA 13(3)(b)(ii)", "AIA Annex IV 3"),
     rejudge=Rejudge.EVIDENCE,
+    version=2,
 )
 def claims(evidence: View, terms: Terms) -> Result:
     """Compare each figure that the provider claims with the one measured here.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from checks.accuracy._confusion import Confusion, confuse, standing
@@ -9,7 +11,7 @@ from checks.accuracy._scored import Ranked
 from checks.counting import UNIT_FACTS, Mask
 from checks.declaration import Route, Task
 from checks.evidence import Need, View
-from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result
+from checks.finding import Figure, Measure, Measured, NotGathered, Reason, Rejudge, Result
 from checks.policy import Terms
 from checks.registry import check
 from checks.statistics import critical, weighted_sum, wilson
@@ -59,8 +61,37 @@ def overall(evidence: View, terms: Terms) -> Result:
             f1_macro_of(confusion, terms),
             *favourable_of(confusion, favourable, terms),
         ),
+        figures=(_figure(confusion, data.classes, terms),),
         reason=reason,
         never_within=never_within,
+    )
+
+
+def _figure(confusion: Confusion, classes: Sequence[str], terms: Terms) -> Figure:
+    """Draw the confusion matrix: of each label that occurs, the share that gets each decision that occurs."""
+    cells = confusion.cells
+    drawn = [
+        (
+            classes[label],
+            classes[decision],
+            confusion.share("decided", cells.decision == decision, of, terms.confidence, ""),
+        )
+        for label in np.unique(cells.label)
+        for of in [cells.label == label]
+        for decision in np.unique(cells.decision)
+    ]
+    return Figure(
+        name="accuracy.overall",
+        kind="bars",
+        columns={
+            "label": tuple(label for label, _, _ in drawn),
+            "decision": tuple(decision for _, decision, _ in drawn),
+            "rows": tuple(m.rows for _, _, m in drawn),
+            "value": tuple(m.value for _, _, m in drawn),
+            "low": tuple(m.low for _, _, m in drawn),
+            "high": tuple(m.high for _, _, m in drawn),
+        },
+        params={"measure": "decided", "unit": "share"},
     )
 
 

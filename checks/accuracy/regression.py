@@ -21,6 +21,7 @@ from checks.registry import check
     routes=(Route.MODEL, Route.PREDICTIONS),
     law=("AIA 15(1)", "AIA 15(3)", "AIA Annex IV 2(g)", "AIA Annex IV 3"),
     rejudge=Rejudge.EVIDENCE,
+    version=2,
 )
 def regression(evidence: View, terms: Terms) -> Result:
     """Measure the errors of predicted numbers.

@@ -19,6 +19,7 @@ from checks.registry import check
     routes=(Route.MODEL, Route.PREDICTIONS),
     law=("AIA 15(1)", "AIA 15(3)", "AIA Annex IV 2(g)", "AIA Annex IV 3"),
     rejudge=Rejudge.EVIDENCE,
+    version=2,
 )
 def scores(evidence: View, terms: Terms) -> Result:
     """Measure how well scores rank people, and how far stated probabilities are off.

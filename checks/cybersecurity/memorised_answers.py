@@ -20,7 +20,17 @@ from checks.finding import Figure, Measure, Measured, NotApplicable, NotGathered
 from checks.policy import Terms
 from checks.registry import check
 from checks.robustness._flips import decisions_of, flips, share
-from checks.statistics import Floats, critical, finite_bounds, gaps, mean_interval, paired_difference, ratios
+from checks.statistics import (
+    Floats,
+    alike_interval,
+    critical,
+    finite_bounds,
+    gaps,
+    mean_interval,
+    paired_difference,
+    ratios,
+    skewness,
+)
 
 DEFINITION = "share of rows right as submitted, less the share of the same rows right after the change"
 RIGHT = "rows whose decision is the label over rows with a label, each row counted once"
@@ -50,6 +60,7 @@ _PRECISION, _HOLDOUT = "within_precision", "holdout"
     may_read=(Need.DECISIONS, Need.VALUES, Need.UNITS, Need.WEIGHTS, answers(_PRECISION), answers(_HOLDOUT)),
     routes=(Route.MODEL,),
     law=("AIA 15(5)", "AIA 15(3)", "AIA Annex IV 2(g)"),
+    version=2,
 )
 def memorised_answers(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Compare how well the system does on the rows as submitted, moved by less than their precision, and held out.
@@ -181,9 +192,9 @@ class _Mean:
         codes = np.unique(unit, return_inverse=True)[1]
         units = int(codes.max()) + 1
         value = float(numbers.mean())
-        spread = float((np.bincount(codes, weights=numbers - value) ** 2).sum()) / len(numbers) ** 2
-        variance = spread * units / max(1, units - 1)
-        low, high = mean_interval([value], [variance], [float(units)], critical(terms.confidence))
+        influence = np.bincount(codes, weights=numbers - value) / len(numbers)
+        variance = float((influence**2).sum()) * units / max(1, units - 1)
+        low, high = mean_interval([value], [variance], [float(units)], critical(terms.confidence), skewness(influence))
         return cls(value=value, low=float(low[0]), high=float(high[0]), rows=len(numbers))
 
     def measure(self, name: str, definition: str, *, least: float | None = None) -> Measure:
@@ -198,7 +209,7 @@ class _Mean:
             rows=self.rows,
             unit="label",
             definition=definition,
-            interval="student" if bounded else "",
+            interval="student, skewness corrected" if bounded else "",
         )
 
 
@@ -238,20 +249,27 @@ def _paired_ratio(before: Floats, after: Floats, unit: NDArray[np.int64], terms:
     if second == 0:
         reason = Reason(code="no_error_to_compare_with")
         return Measure(name="error_ratio", value=None, rows=rows, unit="ratio", definition=definition, reason=reason)
-    value, half = first / second, 0.0
+    value, how = first / second, "delta method on the logarithm, rows paired"
     if first > 0:
         spread = _Mean.of(before / first - after / second, unit, terms)
-        half = spread.high - spread.value
-    bounded = bool(np.isfinite(half))
+        # Where every error stays in the same proportion there is no spread, and nothing is bounded.
+        bounded = spread.low < spread.high
+        low, high = finite_bounds(*(value * np.exp([spread.low, spread.high]))) if bounded else (None, None)
+    else:
+        # That no error was seen does not show that there is none: other rows may have the largest that was seen.
+        changed, units, how = _Mean.of(after, unit, terms), float(len(np.unique(unit))), "MOVER, none seen"
+        unseen = float(alike_interval([0.0], units, (0.0, float(after.max())), critical(terms.confidence))[1][0])
+        least, most = ratios([0.0, second], [0.0, max(0.0, changed.low)], [unseen, changed.high])
+        low, high = finite_bounds(least[0, 1], most[0, 1])
     return Measure(
         name="error_ratio",
         value=value,
-        low=value * float(np.exp(-half)) if bounded else None,
-        high=value * float(np.exp(half)) if bounded else None,
+        low=low,
+        high=high,
         rows=rows,
         unit="ratio",
         definition=definition,
-        interval="delta method on the logarithm, rows paired" if bounded else "",
+        interval="" if low is None else how,
     )
 
 

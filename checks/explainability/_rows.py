@@ -72,6 +72,11 @@ class Reading:
         return UNITS[self.what.kind]
 
     @property
+    def span(self) -> float:
+        """How far one value can move an answer, see `span_of`."""
+        return span_of(self.what)
+
+    @property
     def reason(self) -> Reason:
         """What is explained, on how many rows and against how many."""
         params: dict[str, Scalar] = {
@@ -119,6 +124,15 @@ def read(evidence: View) -> Reading | NotGathered:
         first=_first_answers(evidence, what, explained),
         counted=counted(evidence, explained),
     )
+
+
+def span_of(what: Explained) -> float:
+    """Give how far apart two answers can lie: 1 for a share, else as far as any two that were given.
+
+    Returns:
+        In the unit of the output, above 0; infinite where all answers are the same number, which says nothing of it.
+    """
+    return 1.0 if UNITS[what.kind] == "share" else float(np.ptp(what.numbers)) or np.inf
 
 
 def counted(evidence: View, rows: Integers) -> Counted:

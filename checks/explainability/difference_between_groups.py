@@ -13,7 +13,7 @@ from checks.explainability.feature_importance import DEFINITION, mean_absolute_i
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.registry import Scope, check
-from checks.statistics import critical, critical_of_range, largest_gap
+from checks.statistics import critical, critical_of_range, finite_bounds, largest_gap
 
 MOST_INPUTS = 5
 """Inputs whose figures are shown per group: those that differ most. The headline is about all of them."""
@@ -25,6 +25,7 @@ MOST_INPUTS = 5
     may_read=(*ANSWERED, *COUNTED),
     scope=Scope.ATTRIBUTE,
     law=("AIA 13(3)(b)(v)", "AIA 10(2)(f)", "AIA 86(1)"),
+    version=2,
 )
 def difference_between_groups(evidence: View, attribute: str, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Average the absolute Shapley values of each input per group, and give the largest gap between two groups.
@@ -71,7 +72,7 @@ def difference_between_groups(evidence: View, attribute: str, terms: Terms) -> M
 
     def figures_of(name: str | None, at: float) -> tuple[Floats, Floats, Floats]:
         chosen, how = absolute[of_group[name]], counted[name]
-        return how.mean(chosen), *mean_absolute_interval(chosen, errors[of_group[name]], how, at)
+        return how.mean(chosen), *mean_absolute_interval(chosen, errors[of_group[name]], how, at, reading.span)
 
     means = {name: figures_of(name, z) for name in every}
     gaps, bounds = np.zeros(p), np.zeros((p, 2))
@@ -158,14 +159,15 @@ def _difference(
     if not comparable:
         none = Reason(code="too_few_groups")
         return Measure(name="difference", value=None, rows=rows, unit=unit, definition=definition, reason=none)
+    low, high = finite_bounds(bounds[:, 0].max(), bounds[:, 1].max())
     return Measure(
         name="difference",
         value=float(gaps[first]),
-        low=float(bounds[:, 0].max()),
-        high=float(bounds[:, 1].max()),
+        low=low,
+        high=high,
         rows=rows,
         unit=unit,
         definition=definition,
-        interval="MOVER, studentised range over groups, Bonferroni over inputs",
+        interval="" if low is None else "MOVER, studentised range over groups, Bonferroni over inputs",
         reason=Reason(code="differs_most", params={"feature": names[first]}),
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from checks.evidence import Need, View, answers
-from checks.explainability._averages import Counted
-from checks.explainability._rows import COUNTED, PROBE, UNITS, as_text, counted
+from checks.explainability._averages import Counted, rounding
+from checks.explainability._rows import COUNTED, PROBE, UNITS, as_text, counted, span_of
 from checks.explainability._shapley import Floats, explained_output
 from checks.explainability._told_apart import settles_nothing, told_apart
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason, Scalar
@@ -17,6 +17,7 @@ from checks.policy import Terms
 from checks.probes.coalitions import players_of
 from checks.probes.effects import numbers_of
 from checks.registry import check
+from checks.statistics import critical, finite, finite_bounds, wilson
 
 ASKED = "effects"
 
@@ -39,6 +40,7 @@ DEFINITIONS = {
     needs=(Need.FEATURES, answers(PROBE), answers(ASKED)),
     may_read=COUNTED,
     law=("AIA 13(3)(b)(iv)", "AIA 13(3)(b)(vii)", "AIA Annex IV 2(b)"),
+    version=2,
 )
 def effects(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Follow the average answer along the values of each input.
@@ -72,7 +74,7 @@ def effects(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplica
     row, of = given.facts["row"].astype(np.int64), given.facts["player"].astype(np.int64)
     players, r = players_of(evidence.features.column_names, evidence.declaration), len(row)
     what = explained_output(evidence.declaration, given.values, r)
-    unit, how = UNITS[what.kind], counted(evidence, row)
+    unit, how, span = UNITS[what.kind], counted(evidence, row), span_of(what)
     answered = what.numbers[r:].reshape(len(of), r, -1)[:, np.arange(r), what.column]
     drawn = how.bootstrapped(ROUNDS, np.random.default_rng([evidence.seed, r, 20_20]))
     own, donors = evidence.features.take(pa.array(row)), evidence.features.take(pa.array(given.facts["donor"]))
@@ -81,11 +83,14 @@ def effects(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplica
         columns = players[j][1]
         chosen = np.flatnonzero(of == j)
         shown = tuple(_shown(donors, columns, int(g)) for g in chosen)
-        curves.append((int(j), "partial_dependence", shown, _curve(answered[chosen], how, drawn, terms.confidence)))
+        curves.append(
+            (int(j), "partial_dependence", shown, _curve(answered[chosen], how, drawn, terms.confidence, span))
+        )
         values, edges = numbers_of(own, columns), numbers_of(donors.take(pa.array(chosen)), columns)
         if values is not None and edges is not None and len(edges) > 1:
             kept = filled(values, edges)
-            curve = _curve(answered[chosen[kept]], how, drawn, terms.confidence, values=values, edges=edges[kept])
+            local = (values, edges[kept])
+            curve = _curve(answered[chosen[kept]], how, drawn, terms.confidence, span, local)
             curves.append((int(j), "accumulated", tuple(shown[i] for i in kept), curve))
     widest = {j: max(c.width for n, _, _, c in curves if n == j) for j, *_ in curves}
     order = sorted(widest, key=lambda j: -widest[j])
@@ -104,8 +109,8 @@ def effects(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplica
             columns={
                 "at": shown,
                 "value": tuple(curve.at.tolist()),
-                "low": tuple(curve.low.tolist()),
-                "high": tuple(curve.high.tolist()),
+                "low": tuple(finite(v) for v in curve.low),
+                "high": tuple(finite(v) for v in curve.high),
             },
             params={"unit": unit, "attribute": players[j][0], "measure": way},
             # The values asked are those of single rows, the lowest and the highest among them.
@@ -151,20 +156,25 @@ def _curve(
     how: Counted,
     drawn: Floats,
     confidence: float,
-    *,
-    values: Floats | None = None,
-    edges: Floats | None = None,
+    span: float,
+    local: tuple[Floats, Floats] | None = None,
 ) -> _Curve:
+    """Draw a curve; `local` has the rows' own values and the edges of accumulated effects."""
     weights = np.concatenate([how.weight[None, :], drawn])
-    if values is None or edges is None:
+    if local is None:
         every = partial_dependence(answered, weights)
         every -= every.mean(axis=1, keepdims=True)
     else:
-        every = accumulated(answered, values, edges, weights)
+        every = accumulated(answered, *local, weights)
     at, again = every[0], every[1:]
     spread = again.std(axis=0)
     away = np.divide(np.abs(again - at), spread, out=np.zeros_like(again), where=spread > 0)
     half = np.quantile(away.max(axis=1), confidence) * spread
+    if how.effective < 2.0:
+        half = np.full_like(spread, np.inf)
+    elif (spread <= rounding(answered)).all():
+        # The curves of all rows are alike; of rows not seen some may run anywhere else.
+        half = np.full_like(spread, span * float(wilson([0.0], [how.effective], critical(confidence))[1][0]))
     return _Curve(at=at, low=at - half, high=at + half)
 
 
@@ -232,11 +242,12 @@ def accumulated(answered: Floats, values: Floats, edges: Floats, weights: Floats
 
 
 def _width(way: str, curve: _Curve, unit: str, rows: int, how: Counted) -> Measure:
+    low, high = finite_bounds(max(0.0, float(curve.low.max() - curve.high.min())), curve.high.max() - curve.low.min())
     return Measure(
         name=way,
         value=curve.width,
-        low=max(0.0, float(curve.low.max() - curve.high.min())),
-        high=float(curve.high.max() - curve.low.min()),
+        low=low,
+        high=high,
         rows=rows,
         unit=unit,
         definition=DEFINITIONS[way],

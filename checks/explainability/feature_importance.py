@@ -31,7 +31,7 @@ FEWEST_FOR_DIRECTION = 10
     needs=(Need.FEATURES, answers(PROBE)),
     may_read=(*ANSWERED, *COUNTED),
     law=("AIA 13(3)(b)(iv)", "AIA 13(3)(b)(vii)", "AIA Annex IV 2(b)", "AIA 86(1)"),
-    version=3,
+    version=4,
 )
 def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Average the absolute Shapley values of each input, with intervals over rows and over sampling.
@@ -75,7 +75,9 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
     shapley, e = reading.shapley, len(reading.explained)
     absolute = np.abs(shapley.values)
     mean = reading.counted.mean(absolute)
-    low, high = mean_absolute_interval(absolute, shapley.errors, reading.counted, critical(terms.confidence))
+    low, high = mean_absolute_interval(
+        absolute, shapley.errors, reading.counted, critical(terms.confidence), reading.span
+    )
     order = np.lexsort((np.arange(len(mean)), -mean))
     names = [reading.names[i] for i in order]
     how = reading.counted.method + ("" if shapley.exact else ", sampling included")
@@ -145,15 +147,18 @@ def feature_importance(evidence: View, terms: Terms) -> Measured | NotGathered |
     )
 
 
-def mean_absolute_interval(absolute: Floats, errors: Floats, counted: Counted, z: float) -> tuple[Floats, Floats]:
+def mean_absolute_interval(
+    absolute: Floats, errors: Floats, counted: Counted, z: float, span: float
+) -> tuple[Floats, Floats]:
     """Give the interval of the mean absolute value of each input, (p,) and (p,).
 
     Args:
         absolute, errors: (e, p) absolute values and their standard errors.
         counted: how the rows count.
         z: critical value.
+        span: the largest that a value can be.
     """
-    low, high = counted.interval(absolute, z)
+    low, high = counted.interval(absolute, z, (0.0, span))
     # The mean of |value + noise| lies above |value|; how far, if both were as they seem (a folded normal).
     ratio = np.divide(absolute, errors, out=np.full_like(absolute, 40.0), where=errors > 0)
     folded = errors * np.sqrt(2.0 / np.pi) * np.exp(-(ratio**2) / 2.0) + absolute * (1.0 - 2.0 * stats.norm.cdf(-ratio))
@@ -171,13 +176,12 @@ def _direction(reading: Reading, i: int, confidence: float) -> Measure | None:
     if count < FEWEST_FOR_DIRECTION or flat or np.ptp(ranks[known]) == 0:
         return None
     rho = float(np.clip(stats.spearmanr(ranks[known], values[known]).statistic, -1.0, 1.0))
-    if abs(rho) == 1.0:
-        low = high = rho
-    else:
-        # Bonett and Wright's standard error for Spearman under Fisher's transformation.
-        error = np.sqrt((1.0 + rho**2 / 2.0) / (count - 3))
-        half = stats.norm.ppf(0.5 + confidence / 2.0) * error
-        low, high = float(np.tanh(np.arctanh(rho) - half)), float(np.tanh(np.arctanh(rho) + half))
+    # Bonett and Wright's standard error for Spearman under Fisher's transformation; where the order is perfect, that of
+    # the order with two neighbours swapped, which the rows tell least from it.
+    nearly = float(np.clip(rho, -1.0 + 12.0 / (count**3 - count), 1.0 - 12.0 / (count**3 - count)))
+    half = stats.norm.ppf(0.5 + confidence / 2.0) * np.sqrt((1.0 + nearly**2 / 2.0) / (count - 3))
+    low, high = (float(np.tanh(np.arctanh(nearly) + side * half)) for side in (-1, 1))
+    low, high = min(low, rho), max(high, rho)
     return Measure(
         name="direction",
         value=rho,
@@ -219,14 +223,15 @@ def _sampling(reading: Reading, confidence: float) -> Measure:
             name="sampling_error", value=None, rows=e, unit="ratio", definition=definition, interval="", reason=none
         )
     ratio = float(errors.mean() / absolute.mean())
-    if shapley.exact or e < 2:
-        low = high = ratio
-        interval = "exact"
-    else:
-        spread = (errors - ratio * absolute).std(ddof=1) / (np.sqrt(e) * absolute.mean())
-        half = float(stats.t.ppf(0.5 + confidence / 2.0, e - 1) * spread)
-        low, high = max(ratio - half, 0.0), ratio + half
-        interval = "linearised ratio over rows"
+    low: float | None = ratio
+    high: float | None = ratio
+    interval = "exact"
+    if not shapley.exact:
+        spread = (errors - ratio * absolute).std(ddof=1) / (np.sqrt(e) * absolute.mean()) if e > 1 else 0.0
+        half = float(stats.t.ppf(0.5 + confidence / 2.0, e - 1) * spread) if spread > 0 else np.nan
+        # Errors that are all the same share of a value, or all none, show no spread, and bound nothing.
+        low, high = finite_bounds(max(ratio - half, 0.0), ratio + half)
+        interval = "" if low is None else "linearised ratio over rows"
     return Measure(
         name="sampling_error",
         value=ratio,
@@ -250,15 +255,17 @@ def _long_run(reading: Reading, confidence: float) -> Measure:
     rows = len(long.rows)
     ratio = float(np.sqrt(((shapley.values[long.rows] - long.values) ** 2).mean())) / size
     upper, lower = (float(stats.chi2.ppf(0.5 + side * confidence / 2.0, rows)) for side in (1, -1))
+    # Two runs that agree to the last bit bound nothing.
+    bounds = (ratio * float(np.sqrt(rows / upper)), ratio * float(np.sqrt(rows / lower))) if ratio > 0 else None
     return Measure(
         name="long_run_error",
         value=ratio,
-        low=ratio * float(np.sqrt(rows / upper)),
-        high=ratio * float(np.sqrt(rows / lower)),
+        low=bounds[0] if bounds else None,
+        high=bounds[1] if bounds else None,
         rows=rows,
         unit="ratio",
         definition=definition,
-        interval="chi-square, one degree of freedom per row",
+        interval="chi-square, one degree of freedom per row" if bounds else "",
         reason=Reason(code="long_run", params={"pairs": long.pairs, "rows": rows}),
     )
 

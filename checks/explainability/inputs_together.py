@@ -39,6 +39,7 @@ ASSOCIATION = "absolute rank correlation of two numbers (scipy.stats.spearmanr);
     needs=(Need.FEATURES, answers(PROBE)),
     may_read=(*ANSWERED, *COUNTED),
     law=("AIA 13(3)(b)(iv)", "AIA Annex IV 2(b)"),
+    version=2,
 )
 def inputs_together(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Group the inputs that go together, and average the absolute value of each group's Shapley values added up.
@@ -82,7 +83,7 @@ def inputs_together(evidence: View, terms: Terms) -> Measured | NotGathered | No
     errors = np.stack([reading.shapley.errors[:, m].sum(axis=1) for m in members], axis=1)
     absolute, e = np.abs(joint), len(joint)
     mean = reading.counted.mean(absolute)
-    low, high = mean_absolute_interval(absolute, errors, reading.counted, critical(terms.confidence))
+    low, high = mean_absolute_interval(absolute, errors, reading.counted, critical(terms.confidence), reading.span)
     order = np.lexsort((np.arange(len(members)), -mean))
     named = [TOGETHER.join(reading.names[j] for j in m) for m in members]
     groups = []
@@ -151,15 +152,17 @@ def _association(
     n, value = len(codes), _of_pair(*pair, numbers, codes, slice(None))
     again = [_of_pair(*pair, numbers, codes, rng.integers(0, n, n)) for _ in range(ROUNDS)]
     low, high = np.quantile(again, [0.5 - confidence / 2.0, 0.5 + confidence / 2.0])
+    # Draws from rows that all say the same show no spread, and bound nothing.
+    bounded = bool(low < high)
     return Measure(
         name=name,
         value=value,
-        low=min(float(low), value),
-        high=max(float(high), value),
+        low=min(float(low), value) if bounded else None,
+        high=max(float(high), value) if bounded else None,
         rows=n,
         unit="ratio",
         definition=ASSOCIATION,
-        interval="percentile bootstrap over rows",
+        interval="percentile bootstrap over rows" if bounded else "",
     )
 
 

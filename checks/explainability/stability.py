@@ -9,7 +9,7 @@ from scipy import stats
 
 from checks.evidence import Answers, Need, View, answers
 from checks.explainability._averages import Counted
-from checks.explainability._rows import COUNTED, PROBE, UNITS, counted
+from checks.explainability._rows import COUNTED, PROBE, UNITS, counted, span_of
 from checks.explainability._shapley import Explained, Floats, Shapley, explained_output, shapley_values
 from checks.explainability._told_apart import settles_nothing, told_apart
 from checks.finding import Figure, GroupMeasures, Measure, Measured, NotApplicable, NotGathered, Reason
@@ -29,6 +29,7 @@ FEWEST_INPUTS = 3
     needs=(Need.FEATURES, answers(PROBE), answers(AGAIN)),
     may_read=COUNTED,
     law=("AIA 13(3)(b)(iv)", "AIA 13(3)(b)(vii)", "AIA 15(4)"),
+    version=2,
 )
 def stability(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Compare the Shapley values of the same rows under two backgrounds, and before and after a nudge.
@@ -70,11 +71,14 @@ def stability(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppli
     moved = np.abs(second.values - first.values)
     most = int(np.argmax(how.mean(moved)))
     chance = np.sqrt(2.0 / np.pi) * np.sqrt(first.errors**2 + second.errors**2)[:, [most]]
+    # Two values of one input lie at most this far apart.
+    apart_at_most = 2.0 * span_of(what)
     measures = [
         _rank("background_rank", first.values, second.values, how, terms),
-        _change("background_change", moved, how, terms, unit, names),
-        _mean("chance_alone", chance, how, critical(terms.confidence), unit).model_copy(
+        _change("background_change", moved, how, terms, unit, names, apart_at_most),
+        _mean("chance_alone", chance, how, critical(terms.confidence), unit, apart_at_most).model_copy(
             update={"definition": "mean of a half-normal of both standard errors together"}
+            | ({"low": 0.0, "high": 0.0, "interval": "exact"} if first.exact and second.exact else {})
         ),
     ]
     changes = {"background_change": moved}
@@ -85,7 +89,7 @@ def stability(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppli
         changes["nudge_change"] = np.abs(nudged.values - plain.values)
         measures += [
             _rank("nudge_rank", plain.values, nudged.values, how, terms),
-            _change("nudge_change", changes["nudge_change"], how, terms, unit, names),
+            _change("nudge_change", changes["nudge_change"], how, terms, unit, names, apart_at_most),
         ]
     else:
         none = Reason(code="nothing_to_nudge")
@@ -99,7 +103,9 @@ def stability(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppli
         GroupMeasures(
             group={"feature": names[j]},
             rows=len(moved),
-            measures=tuple(_mean(name, change[:, [j]], how, z, unit) for name, change in changes.items()),
+            measures=tuple(
+                _mean(name, change[:, [j]], how, z, unit, apart_at_most) for name, change in changes.items()
+            ),
         )
         for j in order
     )
@@ -158,7 +164,7 @@ def _rank(name: str, before: Floats, after: Floats, how: Counted, terms: Terms) 
     x, y = (r - r.mean(axis=1, keepdims=True) for r in ranks)
     each = (x * y).sum(axis=1) / np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
     of_rows = how.of(moves)
-    (low,), (high,) = of_rows.interval(each[:, None], critical(terms.confidence))
+    (low,), (high,) = of_rows.interval(each[:, None], critical(terms.confidence), (-1.0, 1.0))
     least, most = finite_bounds(low, high)
     if least is not None and most is not None:
         least, most = max(least, -1.0), min(most, 1.0)
@@ -174,9 +180,11 @@ def _rank(name: str, before: Floats, after: Floats, how: Counted, terms: Terms) 
     )
 
 
-def _change(name: str, moved: Floats, how: Counted, terms: Terms, unit: str, names: tuple[str, ...]) -> Measure:
+def _change(
+    name: str, moved: Floats, how: Counted, terms: Terms, unit: str, names: tuple[str, ...], at_most: float
+) -> Measure:
     p = moved.shape[1]
-    low, high = how.interval(moved, critical(1.0 - (1.0 - terms.confidence) / p))
+    low, high = how.interval(moved, critical(1.0 - (1.0 - terms.confidence) / p), (0.0, at_most))
     most = int(np.argmax(how.mean(moved)))
     bounds = finite_bounds(max(float(low.max()), 0.0), high.max())
     return Measure(
@@ -192,8 +200,8 @@ def _change(name: str, moved: Floats, how: Counted, terms: Terms, unit: str, nam
     )
 
 
-def _mean(name: str, change: Floats, how: Counted, z: float, unit: str) -> Measure:
-    (low,), (high,) = how.interval(change, z)
+def _mean(name: str, change: Floats, how: Counted, z: float, unit: str, at_most: float) -> Measure:
+    (low,), (high,) = how.interval(change, z, (0.0, at_most))
     bounds = finite_bounds(max(float(low), 0.0), high)
     return Measure(
         name=name,

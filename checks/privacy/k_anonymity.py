@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import numpy as np
 import pyarrow as pa
 
 from checks.declaration import ColumnRole, Route
 from checks.evidence import Need, View
-from checks.finding import Measure, Measured, NotGathered, Reason, Rejudge, Result, Scalar
+from checks.finding import Figure, Measure, Measured, NotGathered, Reason, Rejudge, Result, Scalar
 from checks.kinds import kinds_of
 from checks.policy import Terms
 from checks.privacy._columns import words_of
 from checks.registry import check
+
+KINDS = (1, 2, 5, 10, 20, 50)
+"""Fewest people alike of each bar that is drawn."""
 
 FEW = 5
 """Below this many people alike, statistical offices commonly do not publish."""
@@ -86,6 +91,21 @@ def k_anonymity(evidence: View, terms: Terms) -> Result:  # noqa: ARG001  # same
     def exact(name: str, value: float, unit: str) -> Measure:
         return Measure(name=name, value=value, low=value, high=value, rows=people, unit=unit, interval="exact")
 
+    # Each person stands in a combination of so many; a bar is the people whose combination has as many as it says.
+    people_in = np.bincount(np.searchsorted(KINDS, sizes, side="right") - 1, weights=sizes, minlength=len(KINDS))
+    figure = Figure(
+        name="privacy.k_anonymity",
+        kind="bars",
+        columns={
+            "alike": tuple(
+                f"{least}+" if most is None else str(least) if most == least + 1 else f"{least}–{most - 1}"
+                for least, most in zip_longest(KINDS, KINDS[1:])
+            ),
+            "value": tuple((people_in / people).tolist()),
+            "rows": tuple(int(n) for n in people_in),
+        },
+        params={"measure": "alike", "unit": "share", "label": "alike"},
+    )
     params: dict[str, Scalar] = {"columns": ", ".join(chosen.column_names), "people": people, "kinds": len(sizes)}
     return Measured(
         measures=(
@@ -93,6 +113,7 @@ def k_anonymity(evidence: View, terms: Terms) -> Result:  # noqa: ARG001  # same
             exact("unique", int((sizes == 1).sum()) / people, "share"),
             exact("below_five", int(sizes[sizes < FEW].sum()) / people, "share"),
         ),
+        figures=(figure,),
         reason=Reason(code="quasi_identifiers", params=params),
     )
 

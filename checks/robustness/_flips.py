@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from checks.accuracy._scored import floats, mean_of
 from checks.counting import unit_codes
 from checks.declaration import Declaration, Output, Task
-from checks.evidence import Answers, View
-from checks.finding import GroupMeasures, Measure, NotGathered, Reason
+from checks.evidence import Answers, Need, View
+from checks.fairness._rates import figure_name
+from checks.finding import Figure, GroupMeasures, Measure, NotGathered, Reason, Scalar
 from checks.policy import Terms
 from checks.sealing import decide
 from checks.statistics import critical, rate_of_rows, wilson
@@ -173,6 +174,44 @@ def moved(name: str, found: Flips, terms: Terms, family: int = 1) -> Measure:
         return measure
     told = f"{measure.interval}, Bonferroni over {family} groups"
     return measure.model_copy(update={"unadjusted": (plain.low, plain.high), "interval": told})
+
+
+def for_whom(
+    check: str, evidence: View, found: Flips, terms: Terms, column: Integers | None = None
+) -> tuple[tuple[GroupMeasures, ...], tuple[Figure, ...]]:
+    """Give what `moved` gives of each input that was changed and of each group of every attribute, and draw both.
+
+    Args:
+        check: its code.
+        evidence: shows groups, where there are any, and the inputs where `column` is given.
+        column: (m,) which input each answer is about; None where it is not about one.
+    """
+    parts: list[tuple[str | None, list[GroupMeasures]]] = []
+    if column is not None:
+        parts.append((None, by_input(evidence.features.column_names, column, found, terms)))
+    if evidence.holds(Need.GROUPS):
+        for attribute in evidence.groups.column_names:
+            parts.append((attribute, by_group(attribute, evidence.groups.column(attribute), found, terms)))
+    return tuple(g for _, made in parts for g in made), tuple(_drawn(check, *part) for part in parts if part[1])
+
+
+def _drawn(check: str, attribute: str | None, made: Sequence[GroupMeasures]) -> Figure:
+    """Draw the first measure of each group of an attribute; of each input where there is no attribute."""
+    measures = [g.measures[0] for g in made]
+    params: dict[str, Scalar] = {"measure": measures[0].name, "unit": measures[0].unit}
+    return Figure(
+        name=check if attribute is None else figure_name(check, attribute),
+        kind="bars" if attribute is None else "group_rates",
+        columns={
+            "feature" if attribute is None else "group": tuple(next(iter(g.group.values())) for g in made),
+            "rows": tuple(m.rows for m in measures),
+            "value": tuple(m.value for m in measures),
+            "low": tuple(m.low for m in measures),
+            "high": tuple(m.high for m in measures),
+            "too_small": tuple(g.too_small for g in made),
+        },
+        params=params | ({} if attribute is None else {"attribute": attribute}),
+    )
 
 
 def by_input(names: Sequence[str], column: Integers, found: Flips, terms: Terms) -> list[GroupMeasures]:

@@ -9,7 +9,7 @@ from checks.evidence import Need, View, answers
 from checks.finding import Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.registry import check
-from checks.robustness._flips import by_group, by_input, flips, moved
+from checks.robustness._flips import flips, for_whom, moved
 
 
 @check(
@@ -19,6 +19,7 @@ from checks.robustness._flips import by_group, by_input, flips, moved
     tasks=(Task.BINARY, Task.MULTICLASS, Task.REGRESSION),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
+    version=2,
 )
 def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Compare the decisions about rows with one input left empty with the first decisions.
@@ -48,12 +49,10 @@ def missing_inputs(evidence: View, terms: Terms) -> Measured | NotGathered | Not
     if isinstance(found, NotGathered):
         return found
     column = again.facts["column"][found.place]
-    groups = by_input(evidence.features.column_names, column, found, terms)
-    if evidence.holds(Need.GROUPS):
-        for attribute in evidence.groups.column_names:
-            groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
+    groups, figures = for_whom("robustness.missing_inputs", evidence, found, terms, column)
     return Measured(
         measures=(moved("flipped", found, terms),),
-        groups=tuple(groups),
+        groups=groups,
+        figures=figures,
         reason=Reason(code="left_out", params={"rows": len(found.row), "columns": len(np.unique(column))}),
     )

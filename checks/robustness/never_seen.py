@@ -10,7 +10,7 @@ from checks.finding import Measure, Measured, NotApplicable, NotGathered, Reason
 from checks.policy import Terms
 from checks.probes.never_seen import CATEGORY, NUMBER
 from checks.registry import check
-from checks.robustness._flips import DEFINITION, by_group, by_input, flips, moved, share
+from checks.robustness._flips import DEFINITION, flips, for_whom, moved, share
 
 
 @check(
@@ -20,6 +20,7 @@ from checks.robustness._flips import DEFINITION, by_group, by_input, flips, move
     tasks=(Task.BINARY, Task.MULTICLASS, Task.REGRESSION),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
+    version=2,
 )
 def never_seen(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Compare the decisions about rows with a value that no row has with the first decisions.
@@ -65,12 +66,10 @@ def never_seen(evidence: View, terms: Terms) -> Measured | NotGathered | NotAppl
         here = found.where(kind == of)
         if len(here.row) and not found.numbers:
             measures.append(share(name, here.flipped, terms, unit=here.unit))
-    groups = by_input(evidence.features.column_names, column, found, terms)
-    if evidence.holds(Need.GROUPS):
-        for attribute in evidence.groups.column_names:
-            groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
+    groups, figures = for_whom("robustness.never_seen", evidence, found, terms, column)
     return Measured(
         measures=tuple(measures),
-        groups=tuple(groups),
+        groups=groups,
+        figures=figures,
         reason=Reason(code="made_up", params={"rows": len(found.row), "columns": len(np.unique(column))}),
     )

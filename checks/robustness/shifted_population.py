@@ -103,7 +103,7 @@ def _shifted(name: str, compared: Comparison, counted: Counted, wanted: Floats) 
             rows=int(compared.rows[kept].sum()),
             unit="share",
             definition=f"{compared.rate.definition}, post-stratified",
-            interval="mover over wilson" if certain else "",
+            interval=("mover over wilson" if factor.any() else "exact") if certain else "",
             reason=None if certain else UNITS_UNKNOWN,
         )
 

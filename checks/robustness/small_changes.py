@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from checks.declaration import Route, Task
 from checks.evidence import Need, View, answers
-from checks.finding import GroupMeasures, Measured, NotApplicable, NotGathered, Reason, Scalar
+from checks.finding import Measured, NotApplicable, NotGathered, Reason, Scalar
 from checks.policy import Terms
 from checks.probes.nudged import STEP
 from checks.registry import check
-from checks.robustness._flips import by_group, flips, moved
+from checks.robustness._flips import flips, for_whom, moved
 
 
 @check(
@@ -18,6 +18,7 @@ from checks.robustness._flips import by_group, flips, moved
     tasks=(Task.BINARY, Task.MULTICLASS, Task.REGRESSION),
     routes=(Route.MODEL,),
     law=("AIA 15(4)", "AIA Annex IV 2(g)"),
+    version=2,
 )
 def small_changes(evidence: View, terms: Terms) -> Measured | NotGathered | NotApplicable:
     """Compare the decisions about rows whose numbers were moved a little with the first decisions.
@@ -45,13 +46,11 @@ def small_changes(evidence: View, terms: Terms) -> Measured | NotGathered | NotA
     found = flips(evidence, again)
     if isinstance(found, NotGathered):
         return found
-    groups: list[GroupMeasures] = []
-    if evidence.holds(Need.GROUPS):
-        for attribute in evidence.groups.column_names:
-            groups += by_group(attribute, evidence.groups.column(attribute), found, terms)
+    groups, figures = for_whom("robustness.small_changes", evidence, found, terms)
     params: dict[str, Scalar] = {"rows": len(found.row), "columns": int(again.facts["moved"].sum()), "step": STEP}
     return Measured(
         measures=(moved("flipped", found, terms),),
-        groups=tuple(groups),
+        groups=groups,
+        figures=figures,
         reason=Reason(code="nudged_by", params=params),
     )

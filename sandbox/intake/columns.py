@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from checks.asking import LARGEST
 from checks.declaration import ColumnRole, ColumnType, Data, Declaration, Inputs, Route, Task
 from checks.evidence import Table
 from sandbox.cell.frames import As, Reason
@@ -240,7 +241,7 @@ class Roles:
         field = f"data.columns.{name}"
         if self._data.task is Task.REGRESSION:
             got = self._ask(name, As.NUMBER, field)
-            return None if got is None else got.values.cast(pa.float64(), safe=False)
+            return None if got is None else within_reach(field, name, got.values, self._gathered)
         got = self._ask(name, As.TEXT, field)
         return None if got is None else match_classes(field, name, got.values, self._data.classes, self._gathered)
 
@@ -252,7 +253,9 @@ class Roles:
         got = self._ask(name, As.NUMBER, field)
         if got is None:
             return None
-        values = got.values.cast(pa.float64(), safe=False)
+        values = within_reach(field, name, got.values, self._gathered)
+        if values is None:
+            return None
         if values.null_count:
             row = int(np.flatnonzero(np.asarray(values.is_null()))[0]) + 1
             self._gathered.add(field, "weight.missing", column=name, count=values.null_count, row=row)
@@ -294,6 +297,16 @@ def refused(field: str, name: str, got: ColumnRefused, gathered: Gathered) -> No
     """Note why a column could not be given."""
     code = _REASONS.get(got.reason, "column.unreadable_type")
     gathered.add(field, code, column=name, example=got.example, count=got.count, row=got.row)
+
+
+def within_reach(field: str, name: str, values: pa.Array, gathered: Gathered) -> pa.Array | None:
+    """Give numbers as float64, or note that some lie too far away for their squares to be added up."""
+    numbers = values.cast(pa.float64(), safe=False)
+    far = np.flatnonzero(np.abs(numbers.to_numpy(zero_copy_only=False)) > LARGEST)
+    if len(far):
+        gathered.add(field, "column.too_large", column=name, count=len(far), row=int(far[0]) + 1, most=f"{LARGEST:g}")
+        return None
+    return numbers
 
 
 def match_classes(

@@ -7,7 +7,7 @@ import pyarrow as pa
 from checks.declaration import Data, Predictions, Task
 from checks.sealing import Recorded
 from sandbox.cell.frames import As
-from sandbox.intake.columns import absent, match_classes, refused
+from sandbox.intake.columns import absent, match_classes, refused, within_reach
 from sandbox.intake.problems import Gathered
 from sandbox.intake.reading import Column, Head, Reading
 
@@ -43,7 +43,7 @@ def read_recorded(predictions: Predictions, data: Data, head: Head, reading: Rea
         values = (
             match_classes(field, name, got.values, data.classes, gathered)
             if is_class
-            else got.values.cast(pa.float64(), safe=False)
+            else within_reach(field, name, got.values, gathered)
         )
         if values is None:
             continue

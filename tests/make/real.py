@@ -64,8 +64,15 @@ def write_submission(folder: Path, content: dict[str, Any]) -> None:
     (folder / "submission.yaml").write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
-def adult(folder: Path, source: Path, *, weighted: bool = False) -> Made:
-    """Train on the train part of Adult and submit the model with the 16,281 test rows."""
+def adult(folder: Path, source: Path, *, weighted: bool = False, also: tuple[str, ...] = ()) -> Made:
+    """Train on the train part of Adult and submit the model with the 16,281 test rows.
+
+    Args:
+        folder: of the submission.
+        source: of the real data.
+        weighted: whether `fnlwgt` is the weight of a row.
+        also: groups that are inputs as well.
+    """
     import skops.io
     from sklearn.compose import make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -73,7 +80,7 @@ def adult(folder: Path, source: Path, *, weighted: bool = False) -> Made:
     from sklearn.preprocessing import OrdinalEncoder
 
     train, test = read_adult(source / "adult" / "adult.data"), read_adult(source / "adult" / "adult.test")
-    features = list(ADULT_FEATURES)
+    features = [*ADULT_FEATURES, *also]
     text = [c for c in features if train[c].dtype.kind not in "if"]
     encoder = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=-1)
     columns = make_column_transformer((encoder, text), remainder="passthrough", verbose_feature_names_out=False)
@@ -95,8 +102,7 @@ def adult(folder: Path, source: Path, *, weighted: bool = False) -> Made:
                 "favourable": ">50K",
                 "threshold": 0.5,
                 "columns": {
-                    "sex": "group",
-                    "race": "group",
+                    **{name: "feature+group" if name in also else "group" for name in ADULT_GROUPS},
                     "income": "label",
                     "fnlwgt": "weight" if weighted else "ignore",
                 },
