@@ -9,15 +9,29 @@ from __future__ import annotations
 import socket
 import sys
 import traceback
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from . import formats, landlock
 from .columns import Columns, Unanswerable
-from .wire import Kind, OffTheWire, Setup, Status, answer_head, read_batch, receive_frame
+from .wire import Kind, OffTheWire, Receiver, Setup, Status, answer_head, read_batch
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class _Holding(AbstractContextManager["_Holding"]):
+    """Holds whatever the model's code raises, so that nothing here has to guess what that may be."""
+
+    def __init__(self) -> None:
+        self.raised: BaseException | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.raised = raised
+        return True
 
 
 def _status(raised: BaseException, otherwise: Status) -> Status:
@@ -68,32 +82,31 @@ def answer(connection: socket.socket) -> None:
     Raises:
         OffTheWire: what arrived is not of this wire.
     """
-    first = receive_frame(connection)
+    receiver = Receiver(connection)
+    first = receiver.frame()
     if first is None:
         return
     if first[0] is not Kind.SETUP:
         raise OffTheWire("the first frame is not the set-up")
-    setup = Setup.decode(bytearray(first[2]))
-    # A Future holds whatever the model's code raises, so that nothing here has to guess what that may be.
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        loading: Future[Any] = thread.submit(formats.load, setup)
-        raised = loading.exception()
-        if raised is not None:
-            connection.sendall(answer_head(Kind.READY, 0, _status(raised, Status.LOAD_FAILED)))
-            _tell(raised)
-            return
-        connection.sendall(answer_head(Kind.READY, 0, Status.OK))
-        while (received := receive_frame(connection)) is not None:
-            kind, sequence, body = received
-            if kind is not Kind.BATCH:
-                raise OffTheWire("a second set-up")
-            columns = Columns(setup, read_batch(sequence, body))
-            asking = thread.submit(_ask, loading.result(), columns, setup.k)
-            raised = asking.exception()
-            if raised is not None:
-                connection.sendall(answer_head(Kind.ANSWER, sequence, _status(raised, Status.RAISED)))
-                _tell(raised)
-                continue
-            numbers = asking.result()
-            connection.sendall(answer_head(Kind.ANSWER, sequence, Status.OK, columns.rows, setup.k))
-            connection.sendall(numbers.data.cast("B"))
+    setup = Setup.decode(bytes(first[2]))
+    with _Holding() as loading:
+        model = formats.load(setup)
+    if loading.raised is not None:
+        connection.sendall(answer_head(Kind.READY, 0, _status(loading.raised, Status.LOAD_FAILED)))
+        _tell(loading.raised)
+        return
+    connection.sendall(answer_head(Kind.READY, 0, Status.OK))
+    while (received := receiver.frame()) is not None:
+        kind, sequence, body = received
+        if kind is not Kind.BATCH:
+            raise OffTheWire("a second set-up")
+        columns = Columns(setup, read_batch(sequence, body))
+        with _Holding() as asking:
+            numbers = _ask(model, columns, setup.k)
+        if asking.raised is not None:
+            connection.sendall(answer_head(Kind.ANSWER, sequence, _status(asking.raised, Status.RAISED)))
+            _tell(asking.raised)
+            continue
+        # At once, so that the host is woken once.
+        head = answer_head(Kind.ANSWER, sequence, Status.OK, columns.rows, setup.k)
+        connection.sendall(b"".join((head, numbers.data)))

@@ -55,6 +55,7 @@ class Type(IntEnum):
     """n + 1 int64 offsets into UTF-8."""
 
 
+_TYPES = {one.value: one for one in Type}
 WIDTH = {Type.NUMBER: 8, Type.WHOLE: 8, Type.BOOLEAN: 1, Type.CATEGORY: 4, Type.TEXT: 8}
 
 
@@ -252,11 +253,10 @@ def read_batch(sequence: int, body: memoryview) -> Batch:
     if at > len(body):
         raise OffTheWire("a batch without its sections")
     heads = []
-    for i in range(count):
-        code, has_valid, _, _, length, text_length = SECTION.unpack_from(body, BATCH.size + i * SECTION.size)
-        if code not in Type.__members__.values():
+    for code, has_valid, _, _, length, text_length in SECTION.iter_unpack(body[BATCH.size : at]):
+        kind = _TYPES.get(code)
+        if kind is None:
             raise OffTheWire("a column of an unknown type")
-        kind = Type(code)
         if length != WIDTH[kind] * (rows + (kind is Type.TEXT)) or (text_length and kind is not Type.TEXT):
             raise OffTheWire("a column of another length than its rows")
         heads.append((kind, bool(has_valid), length, text_length))
@@ -271,7 +271,7 @@ def read_batch(sequence: int, body: memoryview) -> Batch:
 
     start = at
     values = [take(length) for _, _, length, _ in heads]
-    numbers = all(kind in (Type.NUMBER, Type.WHOLE) for kind, *_ in heads)
+    numbers = {kind for kind, *_ in heads} <= {Type.NUMBER, Type.WHOLE}
     block = body[start:at] if numbers and heads else None
     texts = [take(text_length) if kind is Type.TEXT else None for kind, _, _, text_length in heads]
     valids = [take(rows) if has_valid else None for _, has_valid, _, _ in heads]
@@ -284,43 +284,51 @@ def read_batch(sequence: int, body: memoryview) -> Batch:
     return Batch(sequence=sequence, rows=rows, sections=sections, block=block)
 
 
-def receive_exactly(connection: socket.socket, length: int) -> memoryview | None:
-    """Receive exactly so many bytes from the host; None where the host closed before the first.
+class Receiver:
+    """Receives frames in the cell, each into the place of the one before it: what a frame held is gone with the next.
 
-    Raises:
-        OffTheWire: the host closed in the middle.
+    Args:
+        connection: connected stream socket to the host, blocking.
     """
-    view = memoryview(bytearray(length))
-    got = 0
-    while got < length:
-        more = connection.recv_into(view[got:], length - got, socket.MSG_WAITALL)
-        if more == 0:
-            if got == 0:
-                return None
-            raise OffTheWire("the host left in the middle of a frame")
-        got += more
-    return view
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._held = memoryview(bytearray())
 
-def receive_frame(connection: socket.socket) -> tuple[Kind, int, memoryview] | None:
-    """Receive one frame in the cell.
+    def frame(self) -> tuple[Kind, int, memoryview] | None:
+        """Receive one frame.
 
-    Returns:
-        Its kind, its sequence number and its body; None when the host closed the connection.
+        Returns:
+            Its kind, its sequence number and its body; None when the host closed the connection.
 
-    Raises:
-        OffTheWire: not a frame of this version.
-    """
-    head = receive_exactly(connection, FRAME.size)
-    if head is None:
-        return None
-    magic, version, kind, sequence, length = FRAME.unpack(head)
-    if magic != MAGIC or version != VERSION or kind not in (Kind.SETUP, Kind.BATCH):
-        raise OffTheWire("not a frame of this wire")
-    body = receive_exactly(connection, length) if length else memoryview(bytearray())
-    if body is None:
-        raise OffTheWire("the host left before the body")
-    return Kind(kind), sequence, body
+        Raises:
+            OffTheWire: not a frame of this version.
+        """
+        head = memoryview(bytearray(FRAME.size))
+        if not self._exactly(head):
+            return None
+        magic, version, kind, sequence, length = FRAME.unpack(head)
+        if magic != MAGIC or version != VERSION or kind not in (Kind.SETUP, Kind.BATCH):
+            raise OffTheWire("not a frame of this wire")
+        if length > len(self._held):
+            # New memory costs the kernel more than the bytes that are written there.
+            self._held = memoryview(bytearray(length))
+        body = self._held[:length]
+        if length and not self._exactly(body):
+            raise OffTheWire("the host left before the body")
+        return Kind(kind), sequence, body
+
+    def _exactly(self, into: memoryview) -> bool:
+        """Fill this; False where the host closed before the first byte."""
+        got = 0
+        while got < len(into):
+            more = self._connection.recv_into(into[got:], 0, socket.MSG_WAITALL)
+            if more == 0:
+                if got == 0:
+                    return False
+                raise OffTheWire("the host left in the middle of a frame")
+            got += more
+        return True
 
 
 def answer_head(kind: Kind, sequence: int, status: Status, rows: int = 0, k: int = 0) -> bytes:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import platform
+import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +30,10 @@ from sandbox.settings import Settings
 OWN_PACKAGES = "The model's cells held the packages that it asks for, and no others"
 """How the run's record begins to say that a model had an environment of its own; a budget counts these."""
 
+log = logging.getLogger(__name__)
+
 _LAYOUT = "1"
+_DAY_SECONDS = 86_400
 _PIECE = 1024**2
 
 Stamps = Mapping[str, tuple[int, int, int, int]]
@@ -64,6 +70,13 @@ class Environment:
             raise failed("the packages on disk are no longer those that were built; remove them and run again", "kept")
         return self.folder
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep it from being removed for as long as cells of a run may still be given it."""
+        with (self.folder.parent / "manifest.json").open() as manifest:
+            fcntl.flock(manifest, fcntl.LOCK_SH)
+            yield
+
     def note(self) -> str:
         """Say in the run's record what the model's cells held."""
         listed = ", ".join(f"{name} {version}" for name, version in sorted(self.packages.items()))
@@ -89,11 +102,13 @@ def environment_of(
         CellUnavailable: the wall could not be built.
         ValueError: the operator's settings name no index.
     """
+    remove_unused(settings)
     kept = open_folder(settings, "environments")
     lines = sorted(f"{one.line()} {sorted(one.hashes)}" for one in asked)
     wanted = _digest(organisation, *lines, *_builder(isolation, settings))
     pointer = kept / f"asked-{wanted}"
-    with (kept / f"lock-{wanted[:2]}").open("w") as lock:
+    with (kept / "lock").open("w") as removing, (kept / f"lock-{wanted[:2]}").open("w") as lock:
+        fcntl.flock(removing, fcntl.LOCK_SH)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if pointer.exists() and (kept / pointer.read_text()).exists():
             return _fetch(kept / pointer.read_text())
@@ -121,6 +136,43 @@ def environment_of(
         new.write_text(key[0])
         new.replace(pointer)
         return _fetch(kept / key[0])
+
+
+def remove_unused(settings: Settings) -> tuple[str, ...]:
+    """Remove environments that no run has used for `package_days`; none that is in use, and none while one is built.
+
+    Args:
+        settings: where they are, and after how many days; 0 keeps all.
+
+    Returns:
+        The names of their folders.
+    """
+    kept = open_folder(settings, "environments")
+    if not settings.package_days:
+        return ()
+    before = time.time() - settings.package_days * _DAY_SECONDS
+    removed = []
+    with (kept / "lock").open("w") as removing, suppress(BlockingIOError):
+        fcntl.flock(removing, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for folder in [path for path in kept.iterdir() if path.is_dir() and path.stat().st_mtime < before]:
+            if _gone_unless_held(folder):
+                removed.append(folder.name)
+                log.info("the packages in %s were used by no run for %d days", folder.name, settings.package_days)
+        for pointer in kept.glob("asked-*"):
+            if not (kept / pointer.read_text()).exists():
+                pointer.unlink()
+    return tuple(removed)
+
+
+def _gone_unless_held(folder: Path) -> bool:
+    with suppress(FileNotFoundError), (folder / "manifest.json").open() as manifest:
+        try:
+            fcntl.flock(manifest, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    # Renamed first, so that a removal that breaks off leaves nothing that looks whole.
+    remove_tree(folder.rename(folder.with_suffix(".building")))
+    return True
 
 
 def _builder(isolation: Isolation, settings: Settings) -> tuple[str, ...]:
@@ -166,6 +218,8 @@ def _fetch(folder: Path) -> Environment:
     except (OSError, ValueError) as gone:
         raise failed("the packages on disk cannot be read; remove them and run again", "kept") from gone
     packages = folder / "packages"
+    # When it was last used: what is not used any more is removed by this.
+    os.utime(folder)
     before = _stamps(packages)
     found = {name: _content(packages / name) for name in before}
     if found != manifest["files"] or _stamps(packages) != before:

@@ -19,7 +19,7 @@ from pathlib import Path
 from sandbox.cell import landlock
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import limits as groups
-from sandbox.isolation import place, seccomp, tree
+from sandbox.isolation import looking, place, seccomp, tree
 from sandbox.isolation.interface import Attempt, CellFiles, Limits
 from sandbox.isolation.keeper import kill_until_gone
 from sandbox.isolation.running import KeptCell
@@ -42,7 +42,6 @@ class Bubblewrap:
     """
 
     name = "bubblewrap"
-    seeing: Sequence[str] = ()
 
     def __init__(self, settings: Settings, *, code: Path = place.CELL_CODE) -> None:
         self._settings = settings
@@ -194,6 +193,10 @@ class BubblewrapTree:
     def text(self, piece: bytes) -> bytes:
         """Give it as it is: a pipe has no framing."""
         return piece
+
+    def look(self, pids: Sequence[int]) -> dict[int, looking.Facts]:
+        """Look at the cell's processes, which this process may: as root, or as their user."""
+        return looking.look(pids)
 
     def kill(self) -> None:
         """End the first process of the namespace, and the namespace with it; bubblewrap then ends by itself.

@@ -8,10 +8,12 @@ struct is compared with what was asked, and its numbers are received into a buff
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -51,6 +53,7 @@ _WORDS: Mapping[Status, tuple[str, str]] = {
 
 _SEND_BUFFER = 4 * 1024**2
 _PARTS_AT_ONCE = 256
+_SO_SNDBUFFORCE = 32
 
 _ENDINGS: Mapping[Ending, str] = {
     Ending.OUT_OF_MEMORY: "The model used more memory than its cell has, and was ended.",
@@ -153,10 +156,11 @@ def encode(setup: Setup, batch: pa.RecordBatch | pa.Table) -> list[Section]:
     Raises:
         ValueError: another set of columns, a type that does not fit, or a category that is not in the set-up.
     """
-    given = list(batch.schema.names)
-    if sorted(given) != sorted(c.name for c in setup.columns):
+    names = batch.schema.names
+    if sorted(names) != sorted(c.name for c in setup.columns):
         raise ValueError("a batch holds other columns than the inputs of the set-up")
-    return [_section(_whole(batch.column(given.index(c.name))), c) for c in setup.columns]
+    columns = dict(zip(names, batch.columns, strict=True))
+    return [_section(_whole(columns[c.name]), c) for c in setup.columns]
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:
@@ -209,6 +213,29 @@ def _codes(array: pa.Array, column: Column) -> np.ndarray:
     return filled.astype("<i4", copy=False)
 
 
+def _make_room(connection: socket.socket) -> None:
+    """Make the socket take a batch in one go, so that it waits there while the one before it is answered."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+    with contextlib.suppress(PermissionError):
+        # Beyond what the machine gives everybody, where the worker may.
+        connection.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _SEND_BUFFER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sent:
+    """A batch that has no answer yet.
+
+    Args:
+        sequence: its number; 0 where it has no rows and was not sent.
+        rows: n.
+        until: what `bytes_in` is when all of it is in the cell.
+    """
+
+    sequence: int
+    rows: int
+    until: int
+
+
 class Conversation:
     """Asks one model in one cell, batch after batch, each within its time.
 
@@ -230,8 +257,12 @@ class Conversation:
         """Rows sent, also those that were not answered."""
         self._running = running
         self._connection = running.connection
-        # Room for a whole batch, so that it is handed over in one go.
-        self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self._connection.setblocking(False)
+        _make_room(self._connection)
+        self.beside: Sequence[Conversation] = ()
+        """Conversations of the same thread: what they were not yet given goes to them while this one waits."""
+        self._unsent: list[memoryview] = []
+        self._under_way: deque[_Sent] = deque()
         self._setup = setup
         self._limits = limits
         self._sequence = 0
@@ -275,8 +306,11 @@ class Conversation:
         self._until = time.monotonic() + self._limits.start_seconds
         body = self._setup.encode()
         self._quiet()
-        self._send([memoryview(wire.frame(Kind.SETUP, 0, len(body)) + body)])
+        self._unsent.append(memoryview(wire.frame(Kind.SETUP, 0, len(body)) + body))
+        self._push()
         status, k, rows = self._head(Kind.READY, 0)
+        if self._unsent:
+            self._end("protocol", "The model's cell broke the protocol: it answered before it was asked.")
         if k or rows:
             self._end("protocol", "The model's cell broke the protocol: it gave numbers before it was asked.")
         if status is not Status.OK:
@@ -299,32 +333,77 @@ class Conversation:
             CellUnavailable: the cell was cancelled.
             ValueError: the batch does not fit the set-up (ours).
         """
+        self.drop()
+        self.send(batch)
+        return self.take()
+
+    def send(self, batch: pa.RecordBatch | pa.Table) -> None:
+        """Ask for the answers to a batch without waiting for them, also while others have no answer yet.
+
+        What the socket does not take at once is sent while an answer is waited for. That a cell is gone is told when
+        the answer is taken, so that faults come in the order of the batches.
+
+        Args:
+            batch: as for `predict`.
+
+        Raises:
+            ValueError: the batch does not fit the set-up, or no model was loaded (ours).
+        """
+        if not self._loaded and self._over is None:
+            raise ValueError("load the model before asking it")
+        sections = encode(self._setup, batch)
+        rows = batch.num_rows
+        with contextlib.suppress(ModelFault, CellUnavailable):
+            if not self._under_way and self._over is None:
+                self._until = time.monotonic() + self._limits.answer_seconds
+                self._quiet()
+            if rows and self._over is None:
+                self._sequence += 1
+                self.rows_asked += rows
+                self._unsent += wire.batch_parts(self._sequence, rows, sections)
+                self._push()
+        until = self.bytes_in + sum(map(len, self._unsent))
+        self._under_way.append(_Sent(sequence=self._sequence if rows else 0, rows=rows, until=until))
+
+    def take(self) -> np.ndarray:
+        """Wait for the answers to the batch that was sent first; its time counts from the answer before it.
+
+        Returns:
+            As `predict`.
+
+        Raises:
+            ModelFault, CellUnavailable: as `predict`.
+        """
         if self._over is not None:
             raise self._over
-        if not self._loaded:
-            raise ValueError("load the model before asking it")
-        rows = batch.num_rows
+        sent = self._under_way.popleft()
         k = self._setup.k
-        sections = encode(self._setup, batch)
-        if rows == 0:
-            return np.empty((0, k), dtype=np.float64)
-        self._until = time.monotonic() + self._limits.answer_seconds
-        self._sequence += 1
-        self._quiet()
-        answer = np.empty((rows, k), dtype="<f8")
-        self.rows_asked += rows
-        self._send(wire.batch_parts(self._sequence, rows, sections))
-        status, given_k, given_rows = self._head(Kind.ANSWER, self._sequence)
+        answer = np.empty((sent.rows, k), dtype="<f8")
+        if sent.rows == 0:
+            return answer
+        status, given_k, given_rows = self._head(Kind.ANSWER, sent.sequence)
+        if self.bytes_in < sent.until:
+            self._end("protocol", "The model's cell broke the protocol: it answered before it was asked.")
         if status is not Status.OK:
             if given_k or given_rows:
                 self._end("protocol", "The model's cell broke the protocol: a status with numbers.")
-            self._quiet()
-            raise self._fault(status, stage="answer")
-        if given_k != k or given_rows != rows:
+        elif given_k != k or given_rows != sent.rows:
             self._end("protocol", "The model's cell broke the protocol: another shape than was asked.")
-        self._fill(answer.data.cast("B"))
-        self._quiet()
+        else:
+            self._fill(answer.data.cast("B"))
+        if not self._under_way:
+            self._quiet()
+        self._until = time.monotonic() + self._limits.answer_seconds
+        if status is not Status.OK:
+            raise self._fault(status, stage="answer")
         return self._checked(answer)
+
+    def drop(self) -> None:
+        """Take what was sent and not taken, so that the next question meets its own answer."""
+        while self._under_way and self._over is None:
+            with contextlib.suppress(ModelFault, CellUnavailable):
+                self.take()
+        self._under_way.clear()
 
     def close(self) -> None:
         """Hang up, so that the cell ends by itself. Idempotent; the cell itself is closed by whoever opened it."""
@@ -367,10 +446,21 @@ class Conversation:
         raise self._over
 
     def _wait(self) -> None:
-        left = self._until - time.monotonic()
-        if left <= 0:
+        """Wait until the cell says something, and send meanwhile what was not yet sent, here and beside."""
+        pushing = [talk for talk in self.beside if talk._unsent and talk._over is None]
+        look = select.poll()
+        look.register(self._connection, select.POLLIN | (select.POLLOUT if self._unsent else 0))
+        for talk in pushing:
+            look.register(talk._connection, select.POLLOUT)
+        # Looked at even where the time is over: what came in time and was not yet taken is an answer.
+        seen = dict(look.poll(1000 * max(0.0, self._until - time.monotonic())))
+        if not seen:
             self._late()
-        self._connection.settimeout(left)
+        for talk in (self, *pushing):
+            if seen.get(talk._connection.fileno(), 0) & ~select.POLLIN:
+                # Another's fault is told when its own answer is asked for.
+                with contextlib.nullcontext() if talk is self else contextlib.suppress(ModelFault, CellUnavailable):
+                    talk._push()
 
     def _late(self) -> NoReturn:
         seconds = self._limits.answer_seconds if self._loaded else self._limits.start_seconds
@@ -379,39 +469,40 @@ class Conversation:
     def _gone(self) -> NoReturn:
         self._end("crashed", "The model's cell ended before it had answered.")
 
-    def _send(self, parts: Sequence[memoryview]) -> None:
-        left = list(parts)
-        while left:
-            self._wait()
+    def _push(self) -> None:
+        """Send as much as the socket takes without waiting."""
+        while self._unsent:
             try:
-                sent = self._connection.sendmsg(left[:_PARTS_AT_ONCE])
-            except TimeoutError:
-                self._late()
+                sent = self._connection.sendmsg(self._unsent[:_PARTS_AT_ONCE])
+            except BlockingIOError:
+                return
             except OSError:
                 self._gone()
             self.bytes_in += sent
             done = 0
-            while done < len(left) and sent >= len(left[done]):
-                sent -= len(left[done])
+            while done < len(self._unsent) and sent >= len(self._unsent[done]):
+                sent -= len(self._unsent[done])
                 done += 1
-            left = left[done:]
+            del self._unsent[:done]
             if sent:
-                left[0] = left[0][sent:]
+                self._unsent[0] = self._unsent[0][sent:]
 
     def _fill(self, into: memoryview) -> None:
         got = 0
         while got < len(into):
-            self._wait()
             try:
                 more = self._connection.recv_into(into[got:])
-            except TimeoutError:
-                self._late()
+            except BlockingIOError:
+                self._wait()
+                continue
             except OSError:
                 self._gone()
             if more == 0:
                 self._gone()
             got += more
             self.bytes_out += more
+            if got < len(into) and time.monotonic() > self._until:
+                self._late()
 
     def _head(self, kind: Kind, sequence: int) -> tuple[Status, int, int]:
         head = bytearray(wire.ANSWER.size)
@@ -425,7 +516,6 @@ class Conversation:
 
     def _quiet(self) -> None:
         """Make sure that nothing waits to be read that was not asked for."""
-        self._connection.setblocking(False)
         try:
             extra = self._connection.recv(1)
         except BlockingIOError:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.cell import landlock
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import limits as groups
-from sandbox.isolation import place, seccomp, tree
+from sandbox.isolation import looking, place, seccomp, tree
 from sandbox.isolation.interface import Attempt, CellFiles, Limits
 from sandbox.isolation.running import KeptCell
 from sandbox.settings import Settings
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 LABEL = "aiact-sandbox"
+CELL, LOOK = f"{LABEL}-cell-", f"{LABEL}-look-"
+"""How the names of containers begin: a cell's, and that of what looks at it from outside."""
 ULIMITS = "resource limits only (per process)"
 _PARTS = ("cell", "boot", "owner")
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -46,7 +48,6 @@ class Docker:
     """
 
     name = "docker"
-    seeing: Sequence[str] = ()
     _user_words = "one unprivileged host user id per cell; no user namespace"
     _memory_words = "cgroup, by the engine"
 
@@ -101,7 +102,7 @@ class Docker:
         created = {
             "image": self._image(),
             "command": self._start_command(files.entry, limits),
-            "name": f"aiact-sandbox-cell-{lease.name}",
+            "name": f"{CELL}{lease.name}",
             "user": f"{user_id}:{user_id}",
             "hostname": "cell",
             "environment": self._environment(),
@@ -110,9 +111,14 @@ class Docker:
             "use_config_proxy": False,
             **self._host_config(limits, folder=lease.folder, files=files, user_id=user_id),
         }
-        cell = KeptCell(lease, limits, Container(created, self._url, measured=self._memory_words != ULIMITS))
+        made = self._container(created, self._url, measured=self._memory_words != ULIMITS)
+        cell = KeptCell(lease, limits, made)
         cell.start(files, self._code)
         return cell
+
+    @property
+    def _container(self) -> type[Container]:
+        return Container
 
     def prove(self, limits: Limits) -> Sequence[Attempt]:
         """Try to get out of a sibling cell of the same profile, and report each attempt."""
@@ -190,6 +196,25 @@ class Docker:
                 return None
 
 
+class _Frames:
+    """Takes the engine's framing away from a stream: a stream number and a length before each part."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def text(self, piece: bytes) -> bytes:
+        """Give what is whole of the stream so far and was not given yet."""
+        held, out = self._rest + piece, b""
+        while len(held) >= _FRAME.size:
+            length = _FRAME.unpack_from(held)[1]
+            if len(held) < _FRAME.size + length:
+                break
+            out += held[_FRAME.size : _FRAME.size + length]
+            held = held[_FRAME.size + length :]
+        self._rest = held[-(1 << 16) :]
+        return out
+
+
 class Container:
     """The container of one cell, as its keeper sees it.
 
@@ -209,7 +234,7 @@ class Container:
         self._client: DockerClient | None = None
         self._id = ""
         self._stream: socket.socket | None = None
-        self._rest = b""
+        self._frames = _Frames()
         self._out_of_memory = False
         self._handle = -1
 
@@ -234,15 +259,42 @@ class Container:
 
     def text(self, piece: bytes) -> bytes:
         """Take the engine's framing away: a stream number and a length before each part."""
-        held, out = self._rest + piece, b""
-        while len(held) >= _FRAME.size:
-            length = _FRAME.unpack_from(held)[1]
-            if len(held) < _FRAME.size + length:
-                break
-            out += held[_FRAME.size : _FRAME.size + length]
-            held = held[_FRAME.size + length :]
-        self._rest = held[-(1 << 16) :]
-        return out
+        return self._frames.text(piece)
+
+    def look(self, pids: Sequence[int]) -> dict[int, looking.Facts]:
+        """Look at the cell's processes: from here as root, else by a process beside them that is the same user's."""
+        with contextlib.suppress(PermissionError):
+            return looking.look(pids)
+        here = {_number_inside(pid): pid for pid in pids}
+        return {here[pid]: facts for pid, facts in looking.read(self._told_beside()).items() if pid in here}
+
+    def _told_beside(self) -> bytes:
+        """Run a second container, with the cell's user and limits and without its files, among the cell's processes."""
+        from docker.errors import DockerException
+
+        created = {
+            **self._created,
+            "name": self._created["name"].replace(CELL, LOOK),
+            "command": looking.command(),
+            "pid_mode": f"container:{self._id}",
+            "init": False,
+            "mounts": [],
+        }
+        try:
+            with engine(self._url) as client:
+                beside = client.containers.create(**created)
+                try:
+                    with _attached(client, str(beside.id)) as stream:
+                        beside.start()
+                        stream.settimeout(_CALL_SECONDS)
+                        frames, told = _Frames(), b""
+                        while piece := stream.recv(65536):
+                            told += frames.text(piece)
+                        return told
+                finally:
+                    beside.remove(force=True, v=True)
+        except (DockerException, OSError) as fault:
+            raise CellUnavailable(f"A cell could not be looked at from outside: {str(fault)[:500]}") from fault
 
     def kill(self) -> None:
         """End the container's first process by its handle, or, where that is not allowed, the container by its id."""
@@ -300,11 +352,17 @@ class Container:
             self._client.close()
 
 
+def _number_inside(pid: int) -> int:
+    """Give the number that a process has in its own namespace of processes."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[-1]) for line in lines if line.startswith("NSpid:"))
+
+
 def _attached(client: DockerClient, container: str) -> socket.socket:
     """Attach to standard error before the start, so that nothing of it is lost; the engine keeps no log of it."""
     stream = client.api.attach_socket(container, {"stderr": 1, "stream": 1})
-    # A copy: the SDK's own ends with the answer that it hangs on the stream. Closing that answer would wait for more.
-    return socket.socket(fileno=os.dup(stream.fileno()))
+    # Taken over: the SDK's own ends with the answer that hangs on the stream, and closing that answer waits for more.
+    return socket.socket(fileno=stream._sock.detach())
 
 
 @contextlib.contextmanager

@@ -167,8 +167,6 @@ class Isolation(Protocol):
     """A backend. Making one touches nothing; `available()` looks, `open()` starts."""
 
     name: str
-    seeing: Sequence[str]
-    """Command that runs another where a cell's processes can be looked at; empty where this process itself can."""
 
     def available(self) -> str | None:
         """Say why this backend cannot be used here, with what to install; None when it can."""

@@ -12,13 +12,14 @@ import select
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from sandbox.errors import CellUnavailable
 from sandbox.isolation.interface import Ending, Limits, Meters
 from sandbox.isolation.limits import ControlGroup
+from sandbox.isolation.looking import Facts
 from sandbox.isolation.place import children
 
 KEPT_STDERR = 4096
@@ -44,6 +45,9 @@ class Kept(Protocol):
 
     def text(self, piece: bytes) -> bytes:
         """Take the stream's framing away from a piece of standard error."""
+
+    def look(self, pids: Sequence[int]) -> dict[int, Facts]:
+        """Look at processes of it from outside. Raises OSError or CellUnavailable where that is not possible."""
 
     def kill(self) -> None:
         """End it now, from any thread; nothing happens when it is gone."""

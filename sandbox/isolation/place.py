@@ -29,6 +29,8 @@ from sandbox.settings import Settings
 FIRST_USER_ID = 700_000
 USER_IDS = 60_000
 CELL_CODE = Path(__file__).resolve().parent.parent / "cell"
+ENTERED = ("cells", "environments")
+"""Folders of the state beneath which something enters cells."""
 _ROOT_STATE = Path("/var/lib/aiact-sandbox")
 _RUN = Path("/run/aiact-sandbox")
 _FICLONE = 0x40049409
@@ -73,6 +75,17 @@ def open_folder(settings: Settings, name: str) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             folder.chmod(0o711)
     return state / name
+
+
+def lay_out(settings: Settings) -> None:
+    """Make what a process of another user needs to find in the state, as the engine proxy does; done before it starts.
+
+    Args:
+        settings: the operator's settings.
+    """
+    installation(settings)
+    for name in ENTERED:
+        open_folder(settings, name)
 
 
 def installation(settings: Settings) -> str:
@@ -422,9 +435,11 @@ def _allow(path: Path, lease: Lease, mode: int) -> None:
     if os.geteuid() == 0:
         os.chown(path, 0, lease.user_id, follow_symlinks=False)
     elif lease.own_user:
-        # Not root, yet the cell has an id of its own (docker): an access list names it.
+        # Not root, yet the cell has an id of its own (docker): an access list names it. The worker's own group may walk
+        # through folders, so that an engine proxy of another user can see that no link stands in one.
         group = (mode >> 3) & 7
-        entries = ((1, mode >> 6, -1), (2, group, lease.user_id), (4, 0, -1), (16, group, -1), (32, 0, -1))
+        walk = group & 1 if path.is_dir() else 0
+        entries = ((1, mode >> 6, -1), (2, group, lease.user_id), (4, walk, -1), (16, group, -1), (32, 0, -1))
         acl = struct.pack("<I", 2) + b"".join(struct.pack("<HHi", tag, bits & 7, who) for tag, bits, who in entries)
         path.chmod(mode & 0o700)
         os.setxattr(path, _ACL, acl)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from sandbox.errors import CellUnavailable
-from sandbox.isolation import docker, place, seccomp
+from sandbox.isolation import docker, looking, place, seccomp
 from sandbox.isolation.interface import CellFiles, Limits
 from sandbox.isolation.running import KeptCell
 from sandbox.settings import Settings
@@ -23,6 +24,20 @@ _INIT = (Path("/usr/libexec/podman/catatonit"), Path("/usr/bin/catatonit"))
 ADDED = {"container": "podman", "TERM": "xterm"}
 """Variables that podman sets whatever it is told."""
 _LARGEST_ID = 65_533
+_LOOK_SECONDS = 20
+
+
+class UserContainer(docker.Container):
+    """A container of podman's, whose processes are looked at from the user namespace above theirs."""
+
+    def look(self, pids: Sequence[int]) -> dict[int, looking.Facts]:
+        """Look at the cell's processes by a command that podman runs there."""
+        command = ["podman", "unshare", *looking.command(*pids)]
+        try:
+            done = subprocess.run(command, capture_output=True, check=True, timeout=_LOOK_SECONDS)  # noqa: S603 - ours
+        except (OSError, subprocess.SubprocessError) as fault:
+            raise CellUnavailable(f"A cell could not be looked at from outside: {str(fault)[-500:]}") from fault
+        return looking.read(done.stderr)
 
 
 class Podman(docker.Docker):
@@ -34,7 +49,6 @@ class Podman(docker.Docker):
     """
 
     name = "podman"
-    seeing: Sequence[str] = ("podman", "unshare")
     _user_words = "one subordinate user id of the worker's per cell, in a user namespace"
 
     def __init__(self, settings: Settings, *, code: Path = place.CELL_CODE) -> None:
@@ -64,6 +78,10 @@ class Podman(docker.Docker):
         own = subordinate_ids()
         lease = place.take(self._settings, self.name, own_user=True, ids=own)
         return self._start(lease, files, limits, user_id=lease.user_id - own.start + 1)
+
+    @property
+    def _container(self) -> type[docker.Container]:
+        return UserContainer
 
     def _image(self) -> str:
         return f"localhost/{docker.image_name(self._settings)}"

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import socket
 import stat
 import struct
-import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -138,12 +136,12 @@ def _judge(
         )
         while (record := _record(connection))[0] != END:
             tried[TRIES[record[0]]] = record[1:]
-        seen = Outside(cell, isolation.seeing)
+        seen = Outside(cell)
         found = [*_inside(tried, limits, cell, seen), *_outside(isolation, cell, limits, seen, planted)]
         connection.sendall(LOOK)
         number, code, forked = _record(connection)
         closed = _record(connection)
-    except (OSError, EOFError, IndexError, struct.error, subprocess.SubprocessError) as fault:
+    except (OSError, EOFError, LookupError, ValueError, struct.error) as fault:
         raise CellUnavailable(
             f"The sibling cell did not answer ({type(fault).__name__}); {cell.diagnostic()}"
         ) from fault
@@ -254,48 +252,25 @@ def _counted(value: int, code: int, what: str) -> str:
     return f"{value} {what}" if code == 0 else f"not tried to the end: {_name(code)}"
 
 
-_ENVIRONMENT = "import sys; sys.stdout.buffer.write(open(f'/proc/{sys.argv[1]}/environ', 'rb').read())"
-_DESCRIPTORS = """
-import json, os, sys
-found = []
-for pid in sys.argv[1:]:
-    for number in os.listdir(f"/proc/{pid}/fd"):
-        path = f"/proc/{pid}/fd/{number}"
-        try:
-            found.append((int(pid), int(number), tuple(os.stat(path)), os.readlink(path)))
-        except FileNotFoundError:
-            pass
-print(json.dumps(found))
-"""
-
-
 class Outside:
     """What this side of the wall sees of a standing cell.
 
     Args:
         cell: the standing cell.
-        seeing: command that runs another in the user namespace above the cell's, where this process may not look.
     """
 
-    def __init__(self, cell: KeptCell, seeing: Sequence[str] = ()) -> None:
+    def __init__(self, cell: KeptCell) -> None:
         self.peer = cell.peer
-        self._seeing = tuple(seeing)
-        own = Path(f"/proc/{cell.peer}/ns/pid").readlink()
-        self.processes = [
-            pid
-            for pid in (cell.kept.pid, *descendants(cell.kept.pid))
-            if Path(f"/proc/{pid}/ns/pid").readlink() == own and self._inside(pid)
-        ]
+        self._added = ADDED if cell.lease.backend == "podman" else {}
+        self._facts = cell.kept.look([cell.peer, cell.kept.pid, *descendants(cell.kept.pid)])
+        self.processes = list(self._facts)
         self.status = self._status(cell.peer)
+        self.namespaces: Mapping[str, str] = self._facts[cell.peer]["namespaces"]
 
     @staticmethod
     def _status(pid: int) -> dict[str, str]:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-
-    def _inside(self, pid: int) -> bool:
-        """Tell bubblewrap's outer process, which is in no namespace of the cell, from those that are."""
-        return len(self._status(pid)["NSpid"].split()) == len(self._status(self.peer)["NSpid"].split())
 
     def all_status(self) -> list[dict[str, str]]:
         """Give the kernel's facts of every process of the cell."""
@@ -303,60 +278,35 @@ class Outside:
 
     def strange_variables(self) -> list[str]:
         """List the environment variables, in any process of the cell, that we did not name with this very value."""
-        named = place.environment() | {"PWD": "/", "HOSTNAME": "cell"} | (ADDED if self._seeing else {})
+        named = place.environment() | {"PWD": "/", "HOSTNAME": "cell"} | self._added
         strange: set[str] = set()
-        for pid in self.processes:
-            try:
-                content = self._environment(pid)
-            except (OSError, subprocess.SubprocessError):
+        for pid, seen in self._facts.items():
+            if seen["variables"] is None:
                 strange.add(f"unreadable in process {pid}")
-                continue
-            for entry in content.split(b"\0"):
-                name, _, value = entry.decode("utf-8", "backslashreplace").partition("=")
-                if name and named.get(name) != value:
+            for entry in seen["variables"] or ():
+                name, _, value = entry.partition("=")
+                if named.get(name) != value:
                     strange.add(name)
         return sorted(strange)
 
-    def descriptors(self) -> list[tuple[int, int, os.stat_result, str]]:
-        """List every open descriptor of every process of the cell: process, number, facts, what it leads to."""
-        if self._seeing:
-            told = self._from_above(_DESCRIPTORS, *self.processes)
-            return [(pid, number, os.stat_result(facts), leads_to) for pid, number, facts, leads_to in json.loads(told)]
-        found = []
-        for pid in self.processes:
-            for entry in Path(f"/proc/{pid}/fd").iterdir():
-                with contextlib.suppress(FileNotFoundError):
-                    found.append((pid, int(entry.name), entry.stat(), str(entry.readlink())))
-        return found
-
-    def _environment(self, pid: int) -> bytes:
-        if self._seeing:
-            return self._from_above(_ENVIRONMENT, pid)
-        return Path(f"/proc/{pid}/environ").read_bytes()
-
-    def _from_above(self, source: str, *processes: int) -> bytes:
-        command = [*self._seeing, "/usr/bin/python3", "-I", "-c", source, *map(str, processes)]
-        return subprocess.run(command, capture_output=True, check=True, timeout=_ANSWER_SECONDS).stdout  # noqa: S603 - ours
+    def descriptors(self) -> list[tuple[int, int, tuple[int, int], int, str]]:
+        """List every open descriptor of the cell: process, number, device and inode, mode, what it leads to."""
+        return [
+            (pid, number, (device, inode), mode, leads_to)
+            for pid, seen in self._facts.items()
+            for number, device, inode, mode, leads_to in seen["descriptors"]
+        ]
 
     def writable(self) -> list[str]:
         """List the mounts that the cell's user can write to, devices aside, as `place type size`."""
         owners = {int(word) for word in self.status["Uid"].split() + self.status["Gid"].split()}
-        found = []
-        for line in Path(f"/proc/{self.peer}/mountinfo").read_text().splitlines():
-            before, _, after = line.partition(" - ")
-            kind, _, options = after.split(" ", 2)
-            folder, flags = before.split()[4:6]
-            if "ro" in flags.split(",") or "ro" in options.split(","):
-                continue
-            facts = Path(f"/proc/{self.peer}/root{folder}").stat()
-            if stat.S_ISCHR(facts.st_mode):
-                continue
-            mine = facts.st_uid in owners and facts.st_mode & stat.S_IWUSR
-            ours = facts.st_gid in owners and facts.st_mode & stat.S_IWGRP
-            if mine or ours or facts.st_mode & stat.S_IWOTH:
-                size = next((option for option in options.split(",") if option.startswith("size=")), "")
-                found.append(f"{folder} {kind} {size}".strip())
-        return found
+        return [
+            f"{folder} {kind} {size}".strip()
+            for folder, kind, size, mode, owner, group in self._facts[self.peer]["writable"]
+            if (owner in owners and mode & stat.S_IWUSR)
+            or (group in owners and mode & stat.S_IWGRP)
+            or mode & stat.S_IWOTH
+        ]
 
 
 def _outside(
@@ -412,11 +362,7 @@ _OF_ITS_OWN = {"bubblewrap": ("cgroup", "user"), "podman": ("user",)}
 
 def _namespaces(isolation: Isolation, seen: Outside) -> Attempt:
     kinds = ["ipc", "mnt", "net", "pid", "uts", *_OF_ITS_OWN.get(isolation.name, ())]
-    shared = [
-        kind
-        for kind in kinds
-        if Path(f"/proc/{seen.peer}/ns/{kind}").readlink() == Path(f"/proc/self/ns/{kind}").readlink()
-    ]
+    shared = [kind for kind in kinds if seen.namespaces[kind] == str(Path(f"/proc/self/ns/{kind}").readlink())]
     return Attempt(
         probe="namespaces",
         expected=f"its own: {', '.join(kinds)}",
@@ -453,14 +399,14 @@ def _powers(seen: Outside) -> list[Attempt]:
 
 def _descriptors(seen: Outside, planted: os.stat_result) -> Attempt:
     strange = []
-    for pid, number, facts, leads_to in seen.descriptors():
-        if (facts.st_dev, facts.st_ino) == (planted.st_dev, planted.st_ino):
+    for pid, number, which, mode, leads_to in seen.descriptors():
+        if which == (planted.st_dev, planted.st_ino):
             strange.append(f"{number} of process {pid} is the worker's")
         elif pid == seen.peer and number > 3:
             strange.append(f"{number} leads to {leads_to}")
         elif not (leads_to == "/dev/null" or leads_to.startswith(("pipe:", "socket:", "anon_inode:"))):
             strange.append(f"{number} of process {pid} leads to {leads_to}")
-        elif stat.S_ISSOCK(facts.st_mode) and pid != seen.peer:
+        elif stat.S_ISSOCK(mode) and pid != seen.peer:
             strange.append(f"{number} of process {pid} is a socket")
     return Attempt(
         probe="descriptors",

@@ -26,7 +26,6 @@ class Proved:
     def __init__(self, isolation: Isolation) -> None:
         self.isolation = isolation
         self.name = isolation.name
-        self.seeing = isolation.seeing
         self._attempts: dict[Limits, tuple[Attempt, ...]] = {}
         self._lock = threading.Lock()
 

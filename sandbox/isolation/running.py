@@ -16,6 +16,7 @@ from sandbox.isolation import limits as groups
 from sandbox.isolation import place
 from sandbox.isolation.interface import CellFiles, Ending, Limits, Meters
 from sandbox.isolation.keeper import Keeper, Kept
+from sandbox.niceness import hand_on
 
 _FAULTS = {
     Ending.OUT_OF_MEMORY: "out_of_memory",
@@ -89,6 +90,7 @@ class KeptCell:
             # An id of the cell's own says whose process it is; the worker's own id does not.
             if user == self.lease.user_id and (self.lease.own_user or place.descends(peer, self.kept.pid)):
                 self.connection, self.peer = connection, peer
+                hand_on(peer)
                 place.stop_listening(inbox)
                 with contextlib.suppress(BrokenPipeError):
                     # The cell begins only now that nobody can connect any more.

@@ -25,7 +25,7 @@ MOST_CELLS = 8
 BATCHES_PER_CELL = 4
 """Batches below which another cell is not worth the loading of another copy of the model."""
 
-_WAITING_PER_CELL = 2
+WAITING_PER_CELL = 2
 
 
 def cells_for(
@@ -104,22 +104,23 @@ class Spread:
             ModelFault, CellUnavailable: the first one in that order. No cell is asked anything more then, and where a
                 cell is gone, all are ended.
         """
-        count = len(self._cells)
-        waiting: deque[Future[np.ndarray]] = deque()
+        talks = [talk for _, talk in self._cells]
+        waiting: deque[Conversation] = deque()
+        for talk in talks:
+            talk.beside = [other for other in talks if other is not talk]
         try:
-            if count == 1:
-                # Nothing is answered beside it, and a thread between would cost more than it hides.
-                yield from map(self.first.predict, batches)
-                return
             for number, batch in enumerate(batches):
-                _, talk = self._cells[number % count]
-                waiting.append(self._threads[number % count].submit(talk.predict, batch))
-                if len(waiting) >= _WAITING_PER_CELL * count:
-                    yield waiting.popleft().result()
+                waiting.append(talks[number % len(talks)])
+                waiting[-1].send(batch)
+                if len(waiting) >= WAITING_PER_CELL * len(talks):
+                    yield waiting.popleft().take()
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft().take()
         finally:
-            self._settle_quietly(waiting)
+            self._end_all_where_one_is_lost()
+            for talk in talks:
+                talk.drop()
+                talk.beside = ()
 
     def _settle(self, asked: Sequence[Future[None]]) -> None:
         waiting = deque(asked)
@@ -134,12 +135,15 @@ class Spread:
         left = list(waiting)
         for asked in left:
             asked.cancel()
-        if any(talk.lost for _, talk in self._cells):
-            self.cancel()
+        self._end_all_where_one_is_lost()
         for asked in left:
             with contextlib.suppress(ModelFault, CellUnavailable):
                 if not asked.cancelled():
                     asked.result()
+
+    def _end_all_where_one_is_lost(self) -> None:
+        if any(talk.lost for _, talk in self._cells):
+            self.cancel()
 
     def cancel(self) -> None:
         """End all cells now, from any thread."""

@@ -36,6 +36,8 @@ FILES = {
     "fuzzed": "tests/hostile/test_fuzz_targets.py",
     "proxy": "tests/sandbox/test_engine_proxy.py",
     "outgoing": "tests/sandbox/test_outgoing.py",
+    "wire": "tests/sandbox/cell/test_wire.py",
+    "sharing": "tests/sandbox/test_spreading.py",
 }
 
 

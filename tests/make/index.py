@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import tarfile
 import threading
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -43,6 +44,86 @@ def wheel(name: str, version: str, files: Mapping[str, str], *, requires: tuple[
         for path, text in inside.items():
             packed.writestr(zipfile.ZipInfo(path), text)
     return f"{name}-{version}-py3-none-any.whl", out.getvalue()
+
+
+BACKEND = """
+import base64, hashlib, io, json, os, socket, urllib.error, urllib.request, zipfile
+import below
+
+def reached(address):
+    with socket.socket() as one:
+        one.settimeout(3)
+        try:
+            one.connect(address)
+            return True
+        except OSError:
+            return False
+
+def answered(url):
+    try:
+        return urllib.request.urlopen(url, timeout=10).status
+    except urllib.error.HTTPError as refused:
+        return refused.code
+
+def resolved(name):
+    try:
+        return bool(socket.getaddrinfo(name, 80))
+    except OSError:
+        return False
+
+def below_the_cell():
+    return sorted(os.path.join(at, name) for at, _, names in os.walk("/c") for name in names if "/c/code" not in at)
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    asks = json.load(open("asks.json"))
+    seen = {
+        "built_with": below.add(1, 2),
+        "files": below_the_cell(),
+        "names": sorted(os.environ),
+        "reached": [reached(tuple(one)) for one in asks["addresses"]],
+        "answered": [answered(one) for one in asks["urls"]],
+        "resolved": resolved("index.example"),
+    }
+    about = "source_only-1.0.dist-info"
+    files = {
+        "source_only.py": "SEEN = " + repr(seen),
+        "seen.json": json.dumps(seen),
+        about + "/METADATA": "Metadata-Version: 2.1\\nName: source_only\\nVersion: 1.0\\n",
+        about + "/WHEEL": "Wheel-Version: 1.0\\nGenerator: test\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    record = about + "/RECORD"
+    with zipfile.ZipFile(os.path.join(wheel_directory, "source_only-1.0-py3-none-any.whl"), "w") as packed:
+        for path, text in {**files, record: "".join(path + ",,\\n" for path in (*files, record))}.items():
+            packed.writestr(path, text)
+    return "source_only-1.0-py3-none-any.whl"
+"""
+"""A build backend that builds with a package of the index, looks around, and packs what it saw into its wheel."""
+
+
+def source(files: Mapping[str, str], *, name: str = "source_only", version: str = "1.0") -> tuple[str, bytes]:
+    """Write a source distribution that `BACKEND` builds with the package `below`.
+
+    Args:
+        files: further text by path, beside what makes it one.
+        name: of the package.
+        version: of it.
+
+    Returns:
+        Its file name and content.
+    """
+    inside = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "pyproject.toml": '[build-system]\nrequires = ["below"]\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": BACKEND,
+        **files,
+    }
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as packed:
+        for path, text in inside.items():
+            member = tarfile.TarInfo(f"{name}-{version}/{path}")
+            member.size = len(text.encode())
+            packed.addfile(member, io.BytesIO(text.encode()))
+    return f"{name}-{version}.tar.gz", out.getvalue()
 
 
 class Served:

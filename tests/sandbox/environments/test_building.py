@@ -5,13 +5,17 @@ The packages are written by the tests and served on this machine; those with rea
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import json
 import os
 import sys
+import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,10 +27,11 @@ from sandbox.errors import ModelFault
 from sandbox.intake.problems import Gathered
 from sandbox.isolation import place
 from sandbox.isolation.bubblewrap import Bubblewrap
-from sandbox.isolation.interface import CellFiles
+from sandbox.isolation.interface import CellFiles, Chosen
+from sandbox.respondent import readied
 from sandbox.settings import Settings
 from tests.conftest import skip_or_fail
-from tests.make.index import Served, serving, wheel
+from tests.make.index import Served, serving, source, wheel
 from tests.make.walls import SMALL, Wall, everything
 
 pytestmark = pytest.mark.network
@@ -198,6 +203,30 @@ def test_only_wheels_are_taken_unless_the_operator_lets_sources_be_built(bubble:
         assert not any(path.endswith(".tar.gz") for path in index.asked)
 
 
+def test_a_package_is_built_from_source_where_the_operator_consents_and_its_code_sees_nothing(
+    wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SECRET_OF_THE_WORKER", "hidden")
+    with serving(BELOW) as index, serving(BELOW) as elsewhere:
+        port = int(index.url.split(":")[2].split("/")[0])
+        asks = {
+            "addresses": [["127.0.0.1", port], ["169.254.169.254", 80], ["203.0.113.7", 443]],
+            "urls": [index.url + "below/", elsewhere.url + "below/", "http://169.254.169.254/latest/"],
+        }
+        index.files.update([source({"asks.json": json.dumps(asks)})])
+        assert "source-only" in fault(wall, index, "source-only==1.0\n")["words"]
+        consenting = replace(wall.settings, package_index=index.url, package_sources=1)
+        made = environment_of(asked("source-only==1.0\n"), isolation=wall.backend(), settings=consenting)
+        assert elsewhere.asked == []
+    assert made.packages == {"source-only": "1.0"}
+    seen = json.loads((made.folder / "seen.json").read_text())
+    # The index was reached, also for what the build needs; by the gate alone, and nothing else was.
+    assert (seen["built_with"], seen["answered"]) == (3, [200, 403, 403])
+    assert (seen["reached"], seen["resolved"]) == ([False, False, False], False)
+    assert "SECRET_OF_THE_WORKER" not in seen["names"]
+    assert [path for path in seen["files"] if not path.startswith("/c/tree/")] == ["/c/socket/gate", "/c/upload/uv"]
+
+
 def test_a_link_on_the_index_to_another_host_is_not_followed(bubble: Wall, index: Served) -> None:
     with serving(NEW) as elsewhere:
         link = f'<a href="{elsewhere.url.replace("/simple/", "/files/")}{NEW[0]}">{NEW[0]}</a>'
@@ -243,6 +272,70 @@ def test_what_was_changed_on_disk_is_not_mounted(bubble: Wall, index: Served) ->
     (made.folder / "added.py").write_text("")
     with pytest.raises(ModelFault, match="no longer those that were built"):
         fresh.mount()
+
+
+def unused(folder: Path, days: float) -> None:
+    """Let it be so many days since this was last used."""
+    os.utime(folder, (time.time() - 86_400 * days,) * 2)
+
+
+def test_what_no_run_has_used_for_so_many_days_is_removed_and_built_anew_when_asked_for(
+    bubble: Wall, index: Served
+) -> None:
+    settings = replace(bubble.settings, package_days=5)
+    kept = keeping.open_folder(settings, "environments")
+    first = have(bubble, index, "old-lib==2.0\n")
+    other = have(bubble, index, "old-lib==1.0\n")
+    asked_for = set(kept.glob("asked-*"))
+    unused(other.folder.parent, 4.9)
+    unused(first.folder.parent, 5.1)
+    assert keeping.remove_unused(replace(settings, package_days=0)) == ()
+    assert keeping.remove_unused(settings) == (first.folder.parent.name,)
+    assert not first.folder.exists()
+    assert other.mount() == other.folder
+    assert len(asked_for - set(kept.glob("asked-*"))) == 1
+    count = len(index.asked)
+    assert have(bubble, index, "old-lib==2.0\n").digest == first.digest
+    assert len(index.asked) > count
+
+
+def test_being_asked_for_counts_as_use_and_is_when_others_go(bubble: Wall, index: Served) -> None:
+    first, other = have(bubble, index, "old-lib==2.0\n"), have(bubble, index, "old-lib==1.0\n")
+    for each in (first, other):
+        unused(each.folder.parent, bubble.settings.package_days - 1)
+    have(bubble, index, "old-lib==2.0\n")
+    unused(other.folder.parent, bubble.settings.package_days + 1)
+    have(bubble, index, "old-lib==2.0\n")
+    assert first.folder.exists()
+    assert not other.folder.exists()
+
+
+def test_an_environment_is_not_removed_while_a_run_holds_it_or_one_is_built(bubble: Wall, index: Served) -> None:
+    made = have(bubble, index, "old-lib==2.0\n")
+    kept = keeping.open_folder(bubble.settings, "environments")
+    left = kept / "of-a-killed-worker.building"
+    (left / "packages").mkdir(parents=True)
+    for folder in (made.folder.parent, left):
+        unused(folder, 1000)
+    with made.held(), (kept / "lock").open("w") as building_one:
+        fcntl.flock(building_one, fcntl.LOCK_SH)
+        assert keeping.remove_unused(bubble.settings) == ()
+        fcntl.flock(building_one, fcntl.LOCK_UN)
+        assert keeping.remove_unused(bubble.settings) == (left.name,)
+        assert made.mount() == made.folder
+    assert keeping.remove_unused(bubble.settings) == (made.folder.parent.name,)
+    assert not left.exists()
+    assert not made.folder.exists()
+
+
+def test_a_run_holds_the_packages_of_its_model_until_its_cells_are_gone(bubble: Wall, index: Served) -> None:
+    settings = replace(bubble.settings, package_index=index.url)
+    bundle: Any = SimpleNamespace(requirements=asked("old-lib==2.0\n"), model_format="pickle")
+    with readied(bundle, Chosen(isolation=bubble.backend()), SMALL, settings=settings):
+        made = have(bubble, index, "old-lib==2.0\n")
+        unused(made.folder.parent, 1000)
+        assert keeping.remove_unused(settings) == ()
+    assert keeping.remove_unused(settings) == (made.folder.parent.name,)
 
 
 def test_nobody_but_the_worker_can_write_it_and_every_cell_can_read_it(bubble: Wall, index: Served) -> None:

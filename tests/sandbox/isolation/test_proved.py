@@ -22,7 +22,6 @@ class Backend:
     """Keeps what was done in order."""
 
     name = "of a test"
-    seeing: Sequence[str] = ()
 
     def __init__(self, *, held: bool = True) -> None:
         self.done: list[str] = []

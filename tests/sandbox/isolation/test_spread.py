@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
+from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,7 +25,9 @@ class Talk:
         self.lost = False
         self.usable = True
         self.got: list[float] = []
-        self.threads: set[int] = set()
+        self.dropped = 0
+        self.beside: list[Talk] = []
+        self._sent: deque[pa.Table] = deque()
         self._fails_at = fails_at
         self._gone = gone
         self._load = load
@@ -37,14 +38,23 @@ class Talk:
             raise self._load
 
     def predict(self, batch: pa.Table) -> np.ndarray:
-        first = float(batch.column("x")[0].as_py())
-        self.got.append(first)
-        self.threads.add(threading.get_ident())
-        if self._fails_at is not None and first >= self._fails_at:
+        self.send(batch)
+        return self.take()
+
+    def send(self, batch: pa.Table) -> None:
+        self.got.append(float(batch.column("x")[0].as_py()))
+        self._sent.append(batch)
+
+    def take(self) -> np.ndarray:
+        batch = self._sent.popleft()
+        if self._fails_at is not None and batch.column("x")[0].as_py() >= self._fails_at:
             self.lost, self.usable = self._gone, not self._gone
             raise ModelFault("crashed", "no")
-        time.sleep(0.001)
         return batch.column("x").to_numpy()[:, None] * 2
+
+    def drop(self) -> None:
+        self.dropped += len(self._sent)
+        self._sent.clear()
 
 
 class Cell:
@@ -104,7 +114,21 @@ def test_which_batch_goes_to_which_cell_hangs_on_its_number_alone() -> None:
     spread.close()
     assert talks[0].got == [0.0, 20.0, 40.0, 60.0, 80.0]
     assert talks[1].got == [10.0, 30.0, 50.0, 70.0]
-    assert len(talks[0].threads) == len(talks[1].threads) == 1
+    assert talks[0].dropped == talks[1].dropped == 0
+
+
+@pytest.mark.parametrize("cells", [1, 2])
+def test_a_cell_has_its_next_batch_before_it_has_answered_the_one_before(cells: int) -> None:
+    talks = [Talk() for _ in range(cells)]
+    spread, _ = spread_of(*talks)
+    answers = spread.over(talks[0].predict, batches(9))
+    next(answers)
+    assert [len(talk.got) for talk in talks] == [2] * cells
+    assert [talk.beside for talk in talks] == [[other for other in talks if other is not talk] for talk in talks]
+    answers.close()  # type: ignore[attr-defined]
+    assert [talk.dropped for talk in talks] == [1, 2][:cells]
+    assert not any(talk.beside for talk in talks)
+    spread.close()
 
 
 def test_batches_are_made_as_they_are_needed() -> None:

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from make.walls import SMALL, Wall, everything
 
 from sandbox.isolation.interface import CellFiles
+from tests.make.walls import SMALL, Wall, everything
 
 
 @pytest.mark.skipif("AIACT_SANDBOX_TORCH_TREE" not in os.environ, reason="torch is large; make walls-torch tries it")
