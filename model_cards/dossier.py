@@ -237,7 +237,10 @@ class ReceiptFacts(Fact):
 
     Args:
         joules: what the processor packages of the whole machine used meanwhile; None where the machine does not tell.
-        cpu_seconds_per_1000_predictions, joules_per_1000_predictions: of the whole run, loading the model included.
+        cpu_seconds_per_1000_predictions, joules_per_1000_predictions: of the whole run, loading the model included; the
+            second over the rows that this machine's own cells were asked.
+        lent: cells of other workers that answered a part of the rows; processor time, bytes and rows above include
+            what is known of them.
         test_data_by: who supplied the rows that were asked: `submitter`, and `reviewer` where rows were added that the
             submitter never saw. A submitter's rows were in its hands together with the model.
         test_data_digest: SHA-256 of the submitter's rows as handed in; empty where that is not known.
@@ -266,7 +269,23 @@ class ReceiptFacts(Fact):
     test_data_by: tuple[str, ...] = ()
     test_data_digest: str = ""
     test_data_committed: str = ""
+    lent: tuple[LentCell, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+class LentCell(Fact):
+    """A cell that another worker of the cluster opened for this assessment.
+
+    Args:
+        worker: which one, as in the audit log.
+        rows_answered: rows whose answers were taken from it.
+        receipt: of this one cell: the wall there, as it was tried, and what the cell used. Its ending is `lost` where
+            the worker or the way to it was gone, and `cancelled` where it was ended, before it could tell what it used.
+    """
+
+    worker: str
+    rows_answered: int
+    receipt: ReceiptFacts
 
 
 class Standing(Fact):

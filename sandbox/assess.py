@@ -28,6 +28,7 @@ from model_cards.dossier import Assessment, Dossier, LimitsRecorded, Standing, c
 from sandbox.delivery import deliver, versions
 from sandbox.intake import accept, read_table
 from sandbox.isolation.interface import Chosen, Limits
+from sandbox.lending.link import Membership
 from sandbox.records import evidence_store
 from sandbox.respondent import respondent, wall_or_why_not
 from sandbox.sealing_limits import limits_recorded
@@ -74,6 +75,7 @@ def assess(
     holdout: Path | None = None,
     organisation: str = "",
     standing: Callable[[str | None, LimitsRecorded], Standing] | None = None,
+    membership: Membership | None = None,
 ) -> Assessed:
     """Assess one submission from upload to dossier.
 
@@ -96,6 +98,7 @@ def assess(
             and kept out of the dossier. It makes this a run attested by a reviewer.
         standing: tells what a service knows of a submission, by the SHA-256 of its data and the record of its limits.
         organisation: whose submission it is, by id: the packages that its model asks for are kept apart from others'.
+        membership: of a cluster, whose idle workers may lend cells for a large table; None where there is none.
 
     Raises:
         Refused: the submission cannot be assessed as it is; all independent problems at once.
@@ -121,7 +124,9 @@ def assess(
             with watch.stage("read"):
                 table = read_table(bundle)
                 recorded = limits_recorded(bundle.declaration, bundle.folder, started=started)
-            with respondent(bundle, table, wall, limits, settings=settings, organisation=organisation) as answering:
+            with respondent(
+                bundle, table, wall, limits, settings=settings, organisation=organisation, membership=membership
+            ) as answering:
                 plans = plan_all(probes_for(bundle.declaration), table, bundle.declaration, seed) if table else {}
                 asked = answering.answer(plans, key=order_key(seed), watch=watch)
             with watch.stage("seal"):

@@ -1,8 +1,9 @@
 """Assess on a cluster: claims are handed to Dask's workers, and each is taken over where it is worked on.
 
 Only the id of a submission and the number of its claim cross; a worker finds all else in the records, by settings of
-its own. Dask brings a task to whoever is free, and again when a worker dies; that it ends exactly once rests on the
-records alone: of all who were handed a claim one takes it over, and only the holder of its token writes an end.
+its own. (Between workers, features and answers cross: see `sandbox.lending`.) Dask brings a task to whoever is free,
+and again when a worker dies; that it ends exactly once rests on the records alone: of all who were handed a claim one
+takes it over, and only the holder of its token writes an end.
 
 Assumes of its caller: the authority of `scheduler_tls` signs nothing but scheduler, workers and this service, because
 whoever speaks to a Dask scheduler runs code on its workers.
@@ -12,9 +13,11 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import os
 import signal
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +29,8 @@ from sqlalchemy.exc import DBAPIError
 from sandbox import engine
 from sandbox.errors import CannotStart
 from sandbox.isolation.choose import refuse_weak_limits
+from sandbox.lending.link import LENDING, Invitation, Membership
+from sandbox.niceness import begin_session
 from sandbox.records import queue
 from sandbox.records.database import Database
 from sandbox.records.queue import Claim
@@ -33,6 +38,8 @@ from sandbox.records.tables import State
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
     from distributed import Client, Future
     from distributed.security import Security
 
@@ -41,6 +48,11 @@ log = logging.getLogger(__name__)
 SLURM = "slurm"
 TLS_FILES = ("ca.pem", "certificate.pem", "key.pem")
 CONNECT_SECONDS = 10.0
+_NO_CELL = 3
+"""Status of a process that could lend none."""
+
+_lends_to_one = threading.Lock()
+
 NOT_SERVED = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
 """Dask's own pages show who runs what to anybody who asks; they stay on their machine."""
 
@@ -129,15 +141,104 @@ def run_claimed(submission_id: str, token: int) -> bool:
         database.close()
     if taken is None:
         return False
+    worker = get_worker()
     engine.run(
         submission_id,
         settings,
         token=taken,
         entry=engine.ASSESS,
-        stop=_Closing(get_worker()),
+        stop=_Closing(worker),
         lease_seconds=queue.LEASE_SECONDS,
+        membership=membership_of(worker, submission_id, taken),
     )
     return True
+
+
+def membership_of(worker: Any, submission_id: str, token: int) -> Membership:
+    """Tell a process of this node how to reach its cluster.
+
+    Args:
+        worker: Dask's, of this process.
+        submission_id, token: of the claim that it is done for.
+    """
+    from distributed.comm import get_address_host
+
+    terms = worker.security
+    return Membership(
+        scheduler=worker.scheduler.address,
+        host=get_address_host(worker.address),
+        authority=terms.tls_ca_file,
+        certificate=terms.tls_worker_cert,
+        key=terms.tls_worker_key,
+        submission_id=submission_id,
+        token=token,
+    )
+
+
+def lend_here(invitation: Mapping[str, Any]) -> bool:
+    """Lend cells to an assessment on another node, in a fresh process; this is what Dask's workers call.
+
+    It holds no place among this worker's tasks: whatever is handed to this worker begins at once, and the lent cells
+    then end after the batch that they are at.
+
+    Args:
+        invitation: the fields of an `Invitation`.
+
+    Returns:
+        Whether it may be asked again.
+
+    Raises:
+        CannotStart, CellUnavailable: this node's settings do not do.
+    """
+    from distributed import get_worker, secede
+
+    worker = get_worker()
+    secede()
+    if not _lends_to_one.acquire(blocking=False):
+        return True
+    try:
+        settings = Settings.from_environment()
+        refuse_unshared(settings)
+        refuse_weak_limits(settings)
+        engine.warm()
+        invited = Invitation(**invitation)
+        membership = membership_of(worker, invited.submission_id, invited.token)
+        process = engine.context().Process(target=_lend_in_child, args=(invited, membership, settings), name="lending")
+        process.start()
+        try:
+            _give_way(process, worker)
+        finally:
+            engine.end_process(process)
+            engine.sweep(settings)
+            engine.empty_quarantine(settings)
+        return process.exitcode == 0
+    finally:
+        _lends_to_one.release()
+
+
+def _give_way(process: BaseProcess, worker: Any) -> None:
+    """Wait for the process; tell it to leave once this worker has work of its own; return where the worker closes."""
+    closing, told = _Closing(worker), False
+    while process.is_alive() and not closing.is_set():
+        process.join(engine.TICK_SECONDS)
+        if not told and any(not str(task.key).startswith(LENDING) for task in list(worker.state.executing)):
+            process.terminate()
+            told = True
+
+
+def _lend_in_child(invitation: Invitation, membership: Membership, settings: Settings) -> None:
+    """Run in the new process."""
+    # Here, because the scheduler imports this module too.
+    from sandbox.lending.lender import lend
+
+    begin_session()
+    leave = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: leave.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=engine.end_with_parent, daemon=True).start()
+    # Whoever waits for this process ends its cells.
+    if not lend(invitation, membership, settings, leave, give_up=lambda: os.killpg(os.getpid(), signal.SIGKILL)):
+        raise SystemExit(_NO_CELL)
 
 
 class _Closing(threading.Event):

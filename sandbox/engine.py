@@ -31,6 +31,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sandbox import tracing
 from sandbox.errors import CellUnavailable, Problem, Refused
+from sandbox.niceness import begin_session
 from sandbox.records import dossier_store, evidence_store, queue, uploads
 from sandbox.records.database import Database
 from sandbox.records.queue import Claim
@@ -41,13 +42,14 @@ from sandbox.stages import Cancelled, Stage
 if TYPE_CHECKING:
     from model_cards.dossier import LimitsRecorded, Standing
     from sandbox.assess import Assessed
+    from sandbox.lending.link import Membership
 
 log = logging.getLogger(__name__)
 
 ASSESS = "sandbox.assess:assess"
 """What runs in the new process: module and function, with the signature of `sandbox.assess.assess`."""
 
-PRELOADED = ("sandbox.assess", "sandbox.engine")
+PRELOADED = ("sandbox.preloaded",)
 TICK_SECONDS = 0.1
 GRACE_SECONDS = 0.8
 """How long a process that was asked to stop may take to end its cell itself."""
@@ -87,6 +89,7 @@ def run(
     stop: threading.Event | None = None,
     lease_seconds: float = queue.LEASE_SECONDS,
     longest_seconds: float = LONGEST_SECONDS,
+    membership: Membership | None = None,
 ) -> None:
     """Run one claimed submission to its end, and record that end.
 
@@ -101,6 +104,7 @@ def run(
         stop: set it to end the work here; the submission is given back.
         lease_seconds: how long a sign of life counts.
         longest_seconds: how long it may take in all.
+        membership: of the cluster that it runs on, whose idle workers may lend it cells; None where there is none.
 
     Raises:
         LookupError: there is no such submission.
@@ -115,7 +119,7 @@ def run(
         )
         process = context().Process(
             target=_in_child,
-            args=(submission_id, claimed.token, claimed.attempt, settings, entry),
+            args=(submission_id, claimed.token, claimed.attempt, settings, entry, membership),
             name=f"assessment {submission_id}",
         )
         process.start()
@@ -306,9 +310,11 @@ def _folder_name(claimed: Claim) -> str:
     return f"{claimed.submission_id}.{claimed.token}"
 
 
-def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, entry: str) -> None:
+def _in_child(
+    submission_id: str, token: int, attempt: int, settings: Settings, entry: str, membership: Membership | None
+) -> None:
     """Run in the new process."""
-    os.setsid()
+    begin_session()
     cancel = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: cancel.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -344,6 +350,7 @@ def _in_child(submission_id: str, token: int, attempt: int, settings: Settings, 
                 cancel=cancel,
                 log_to_mlflow=False,
                 standing=functools.partial(_standing, database, first, settings),
+                membership=membership,
             )
     except Cancelled:
         return

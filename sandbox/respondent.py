@@ -10,7 +10,7 @@ import datetime as dt
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -27,8 +27,10 @@ from sandbox.isolation.energy import EnergyMeter, per_thousand
 from sandbox.isolation.interface import Attempt, Chosen, Limits, Receipt, RunningCell
 from sandbox.isolation.pool import Pool
 from sandbox.isolation.proved import Proved
-from sandbox.isolation.receipt import require, write_receipt
+from sandbox.isolation.receipt import profile_digest, require, write_receipt
 from sandbox.isolation.spread import Spread, cells_for
+from sandbox.lending.borrower import Borrowed, Shared
+from sandbox.lending.link import Membership, categories_of
 from sandbox.sealing_limits import data_committed
 from sandbox.settings import Settings
 from sandbox.stages import Cancelled, Watch
@@ -78,16 +80,15 @@ class Absent:
 class InCell:
     """A model in cells of its own. They open at the first question and are gone when all is answered.
 
-    The questions are spread over as many cells as the machine has room for; what a plan wants asked afresh is asked of
-    one more, which was asked nothing else.
+    The questions are spread over as many cells as the machine has room for, and over those that other workers of its
+    cluster lend; what a plan wants asked afresh is asked of one more, which was asked nothing else.
     """
 
     bundle: Bundle
     table: Table
-    chosen: Chosen
     limits: Limits
-    attempts: tuple[Attempt, ...]
-    pool: Pool
+    ready: Ready
+    lent: Borrowed | None = None
     recorded: Recorded | None = None
     fault: Mapping[str, Any] | None = None
     receipt: ReceiptFacts | None = None
@@ -100,41 +101,20 @@ class InCell:
             plans = {name: plan for name, plan in plans.items() if not plan.fresh}
             mixed = sum(plan.rows.num_rows for plan in plans.values() if not plan.apart)
             count = cells_for(-(-mixed // BATCH_ROWS), self.limits, beside=len(anew))
-            cells = self._open(count + len(anew))
+            cells = open_cells(self.bundle, self.table.features, self.ready.pool, self.limits, count + len(anew))
             for running, _ in cells:
                 stack.callback(running.close)
-            spread = Spread(cells[:count])
+            spread = Spread(cells[:count]) if self.lent is None else Shared(cells[:count], self.lent, rows=mixed)
             stack.callback(spread.close)
             others = dict(zip(anew, cells[count:], strict=True))
             for name, plan in anew.items():
-                others[name][1].widen(_categories(plan.rows))
+                others[name][1].widen(categories_of(plan.rows))
             aside = stack.enter_context(ThreadPoolExecutor(max(1, len(anew)), thread_name_prefix="fresh"))
             # Before the threads are waited for: what they wait for is then gone.
             stack.callback(self._write_receipt, cells, energy)
-            with cancelled_from_outside([running for running, _ in cells], watch):
+            ours = [running for running, _ in cells]
+            with cancelled_from_outside([*ours, *(() if self.lent is None else (self.lent,))], watch):
                 return self._ask_all(spread, plans, anew, others, aside, key=key, watch=watch)
-
-    def _open(self, count: int) -> list[tuple[RunningCell, Conversation]]:
-        """Open so many cells at once, none of them told anything yet."""
-        declaration = self.bundle.declaration
-        assert declaration.model is not None
-        model = self.bundle.folder / declaration.model.file
-        setup = setup_for(
-            declaration,
-            self.table.features.schema,
-            _categories(self.table.features),
-            self.bundle.model_format or "",
-            f"/c/model/{model.name}",
-        )
-        with ThreadPoolExecutor(count) as at_once:
-            opening = [at_once.submit(self.pool.take, model, self.bundle.beside) for _ in range(count)]
-        failed = [why for one in opening if (why := one.exception()) is not None]
-        if failed:
-            for one in opening:
-                if one.exception() is None:
-                    one.result().close()
-            raise failed[0]
-        return [(one.result(), Conversation(one.result(), setup, self.limits)) for one in opening]
 
     def _ask_all(
         self,
@@ -177,17 +157,17 @@ class InCell:
 
     def _write_receipt(self, cells: Sequence[tuple[RunningCell, Conversation]], energy: EnergyMeter) -> None:
         talks = [talk for _, talk in cells]
-        self.receipt = receipt_facts(
+        own = receipt_facts(
             write_receipt(
-                self.chosen.isolation,
+                self.ready.chosen.isolation,
                 self.limits,
-                self.attempts,
+                self.ready.attempts,
                 cells=[running for running, _ in cells],
                 bytes_in=sum(talk.bytes_in for talk in talks),
                 bytes_out=sum(talk.bytes_out for talk in talks),
                 rows_asked=sum(talk.rows_asked for talk in talks),
                 joules=energy.joules(),
-                notes=self.chosen.notes,
+                notes=self.ready.chosen.notes,
             ),
             test_data_by=("submitter", *(("reviewer",) if self.table.holdout is not None else ())),
             test_data_digest=self.bundle.data_digest or "",
@@ -195,6 +175,7 @@ class InCell:
                 self.bundle.declaration, self.bundle.folder, self.bundle.files, started=dt.datetime.now(dt.UTC)
             ),
         )
+        self.receipt = own if self.lent is None else self.lent.added_to(own)
 
     def _ask_rows_alone(
         self, spread: Spread, plans: Mapping[str, Plan], *, key: bytes, watch: Watch
@@ -220,13 +201,48 @@ class InCell:
         return answered
 
 
+def open_cells(
+    bundle: Bundle, features: pa.Table, pool: Pool, limits: Limits, count: int
+) -> list[tuple[RunningCell, Conversation]]:
+    """Open so many cells at once, none of them told anything yet.
+
+    Args:
+        bundle: whose model enters.
+        features: the table whose schema and categories the cells are told; its rows are not looked at.
+        pool: gives the cells.
+        limits: of each.
+        count: how many, at least 1.
+
+    Returns:
+        The cells, each with the conversation to hold with it. The caller closes them.
+
+    Raises:
+        CellUnavailable, ModelFault: as `Pool.take`; the others are closed then.
+    """
+    declaration = bundle.declaration
+    assert declaration.model is not None
+    model = bundle.folder / declaration.model.file
+    setup = setup_for(
+        declaration, features.schema, categories_of(features), bundle.model_format or "", f"/c/model/{model.name}"
+    )
+    with ThreadPoolExecutor(count) as at_once:
+        opening = [at_once.submit(pool.take, model, bundle.beside) for _ in range(count)]
+    failed = [why for one in opening if (why := one.exception()) is not None]
+    if failed:
+        for one in opening:
+            if one.exception() is None:
+                one.result().close()
+        raise failed[0]
+    return [(one.result(), Conversation(one.result(), setup, limits)) for one in opening]
+
+
 def _ask_afresh(talk: Conversation, plans: Mapping[str, Plan], key: bytes) -> dict[str, Answers]:
     talk.load()
     return ask(plans, talk.predict, key=key)
 
 
 @contextmanager
-def cancelled_from_outside(cells: Sequence[RunningCell], watch: Watch) -> Iterator[None]:
+def cancelled_from_outside(cells: Sequence[RunningCell | Borrowed], watch: Watch) -> Iterator[None]:
     """End the cells as soon as somebody cancels, also in the middle of a long answer."""
     if watch.cancel is None:
         yield
@@ -249,17 +265,6 @@ def cancelled_from_outside(cells: Sequence[RunningCell], watch: Watch) -> Iterat
         waiting.join()
 
 
-def _categories(features: pa.Table) -> dict[str, tuple[str, ...]]:
-    import pyarrow as pa
-
-    found = {}
-    for name in features.column_names:
-        column = features.column(name)
-        if pa.types.is_dictionary(column.type) and column.num_chunks:
-            found[name] = tuple(column.chunk(0).dictionary.to_pylist())
-    return found
-
-
 @contextmanager
 def respondent(
     bundle: Bundle,
@@ -269,6 +274,7 @@ def respondent(
     *,
     settings: Settings,
     organisation: str = "",
+    membership: Membership | None = None,
 ) -> Iterator[Respondent]:
     """Give the respondent of a bundle.
 
@@ -279,6 +285,7 @@ def respondent(
         limits: of the cell.
         settings: the operator's: where the packages come from that a model asks for.
         organisation: whose submission it is; its packages are kept apart from those of others.
+        membership: of the cluster whose workers may lend cells; None where there are none to ask.
 
     Raises:
         CellUnavailable: there is no wall, or one of the receipt's probes did not hold: the run is void.
@@ -289,28 +296,72 @@ def respondent(
         return
     if isinstance(chosen, CellUnavailable):
         raise chosen
+    with ExitStack() as stack:
+        try:
+            ready = stack.enter_context(readied(bundle, chosen, limits, settings=settings, organisation=organisation))
+        except ModelFault as fault:
+            # A finding, not an outage: what needs no answers is still judged.
+            yield Absent(recorded=bundle.recorded, fault={"code": fault.code, **fault.params})
+            return
+        lent = None
+        if membership is not None and settings.scheduler_spread_seconds:
+            lent = Borrowed(
+                membership,
+                limits,
+                bundle_digest=bundle.digest,
+                profile_digest=profile_digest(ready.chosen.isolation.profile(limits)),
+                features=table.features,
+                worth_seconds=settings.scheduler_spread_seconds,
+            )
+        yield InCell(bundle=bundle, table=table, limits=limits, ready=ready, lent=lent)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """What stands ready for a bundle's model.
+
+    Args:
+        chosen: the wall, with what was said about it.
+        attempts: the proof of it.
+        pool: gives its cells.
+    """
+
+    chosen: Chosen
+    attempts: tuple[Attempt, ...]
+    pool: Pool
+
+
+@contextmanager
+def readied(
+    bundle: Bundle, chosen: Chosen, limits: Limits, *, settings: Settings, organisation: str = ""
+) -> Iterator[Ready]:
+    """Prove the wall and get ready what the cells of a bundle's model need.
+
+    Args:
+        bundle, chosen, limits, settings, organisation: as for `respondent`.
+
+    Raises:
+        CellUnavailable: one of the wall's probes did not hold.
+        ModelFault: the packages that the model asks for cannot be had.
+    """
     attempts = tuple(chosen.isolation.prove(limits))
     require(chosen.isolation, attempts)
     environment: Environment | None = None
     if bundle.requirements:
         from sandbox.environments.keeping import environment_of
 
-        try:
-            # The wall was tried; a builder holds no upload, and trying it again with a builder's room takes minutes.
-            wall = chosen.isolation.isolation if isinstance(chosen.isolation, Proved) else chosen.isolation
-            environment = environment_of(
-                bundle.requirements, isolation=wall, settings=settings, organisation=organisation
-            )
-        except ModelFault as fault:
-            # A finding, not an outage: what needs no answers is still judged.
-            yield Absent(recorded=bundle.recorded, fault={"code": fault.code, **fault.params})
-            return
+        # The wall was tried; a builder holds no upload, and trying it again with a builder's room takes minutes.
+        wall = chosen.isolation.isolation if isinstance(chosen.isolation, Proved) else chosen.isolation
+        environment = environment_of(bundle.requirements, isolation=wall, settings=settings, organisation=organisation)
         chosen = replace(chosen, notes=(*chosen.notes, environment.note()))
-    with Pool(chosen.isolation, limits, environment=environment.mount if environment else None) as pool:
+    with (
+        environment.held() if environment else nullcontext(),
+        Pool(chosen.isolation, limits, environment=environment.mount if environment else None) as pool,
+    ):
         if bundle.model_format in WARMED and environment is None:
             # While the questions are planned; a model enters only after that.
             pool.fill(2)
-        yield InCell(bundle=bundle, table=table, chosen=chosen, limits=limits, attempts=attempts, pool=pool)
+        yield Ready(chosen=chosen, attempts=attempts, pool=pool)
 
 
 def wall_or_why_not(name: str, settings: Settings, limits: Limits | None = None) -> Chosen | CellUnavailable:

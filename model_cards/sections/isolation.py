@@ -83,6 +83,7 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
             entry("bytes_in", words.bytes(receipt.bytes_in)),
             entry("bytes_out", words.bytes(receipt.bytes_out)),
             entry("rows_asked", words.whole(receipt.rows_asked)),
+            *((entry("lent", _lent(material, receipt)),) if receipt.lent else ()),
             entry("cpu_per_thousand", unknown if cpu_each is None else words.number(cpu_each, "seconds")),
             entry("energy_per_thousand", _energy(material, receipt)),
         )
@@ -96,6 +97,20 @@ def _receipt(material: Material, receipt: ReceiptFacts) -> list[Block]:
     ]
     blocks += [Paragraph(line=line(quiet(note)), tone=Tone.QUIET) for note in receipt.notes]
     return blocks
+
+
+def _lent(material: Material, receipt: ReceiptFacts) -> str:
+    words = material.words
+    walls = {one.worker: one.receipt.probes for one in receipt.lent}
+    probes = [probe for tried in walls.values() for probe in tried]
+    return words(
+        "card.isolation.lent_told",
+        rows=words.whole(sum(one.rows_answered for one in receipt.lent)),
+        cells=len(receipt.lent),
+        workers=len(walls),
+        held=sum(probe.held for probe in probes),
+        all=len(probes),
+    )
 
 
 def _energy(material: Material, receipt: ReceiptFacts) -> str:

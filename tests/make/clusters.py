@@ -26,8 +26,14 @@ class Machines:
         self.address = settings.scheduler
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 
-    def start(self, name: str, entry: str = "a_while") -> None:
-        """Start the scheduler (`scheduler`) or a node (any other name), which runs an entry of `tests.make.runs`."""
+    def start(self, name: str, entry: str = "a_while", **changed: object) -> None:
+        """Start the scheduler (`scheduler`) or a node (any other name), which runs an entry of `tests.make.runs`.
+
+        Args:
+            name: of the process.
+            entry: what it runs, of `tests.make.runs` where no module is named.
+            changed: settings of this node that are not the service's.
+        """
         tls = self.settings.scheduler_tls
         host, _, port = self.address.removeprefix("tls://").partition(":")
         shared = ["--tls-ca-file", f"{tls}/ca.pem", "--tls-cert", f"{tls}/certificate.pem"]
@@ -37,14 +43,14 @@ class Machines:
         else:
             command = ["distributed.cli.dask_worker", self.address, "--no-nanny", "--nthreads", "1", "--name", name]
             command += ["--local-directory", str(self._folder), "--preload", "tests.make.node"]
-        own = {f"{PREFIX}{k.upper()}": str(getattr(self.settings, k)) for k in ("state", "database_url", "scratch")}
+        own = {k: getattr(self.settings, k) for k in ("state", "database_url", "scratch")} | changed
         kept = {k: v for k, v in os.environ.items() if not k.startswith(PREFIX)}
         with (self._folder / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
                 [sys.executable, "-m", *command, *shared],
                 env={
                     **kept,
-                    **own,
+                    **{f"{PREFIX}{k.upper()}": str(v) for k, v in own.items()},
                     "PYTHONPATH": str(ROOT),
                     node.ENTRY: entry if ":" in entry else f"tests.make.runs:{entry}",
                 },
