@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
+import asyncio
+import contextlib
 import multiprocessing
 import os
 import random
@@ -68,7 +69,8 @@ def main(options: Sequence[str]) -> int:
         process = multiprocessing.get_context("spawn").Process(target=serve, args=(settings,))
         process.start()
         try:
-            return _hold(settings, Path(folder), token, secret, readers, submitters, seconds)
+            assert process.pid is not None
+            return _hold(settings, process.pid, Path(folder), token, secret, readers, submitters, seconds)
         finally:
             process.terminate()
             process.join(40)
@@ -100,7 +102,14 @@ def _people(settings: Settings) -> tuple[str, str]:
 
 
 def _hold(
-    settings: Settings, folder: Path, token: str, cookie: str, readers: int, submitters: int, seconds: float
+    settings: Settings,
+    web: int,
+    folder: Path,
+    token: str,
+    cookie: str,
+    readers: int,
+    submitters: int,
+    seconds: float,
 ) -> int:
     client = Client(f"http://{settings.listen}", token=token)
     handed_in = submissions.predictions(folder / "loan check")
@@ -108,21 +117,21 @@ def _hold(
     here = f"/submissions/{first}"
     paths = ["/", "/submissions", "/portfolio", f"{here}/report", f"{here}/card/model_card.en.html", "/drafts"]
     stop = time.monotonic() + seconds
-    reads: list[Read] = []
     ended: list[float] = []
     broken: list[str] = []
-    people_there = [
-        threading.Thread(target=_read, args=(settings.listen, cookie, paths, stop, number, reads, broken))
-        for number in range(readers)
-    ]
-    people_there += [
-        threading.Thread(target=_submit, args=(client, handed_in, stop, ended, broken)) for _ in range(submitters)
-    ]
-    for person in people_there:
+    there = [threading.Thread(target=_submit, args=(client, handed_in, stop, ended, broken)) for _ in range(submitters)]
+    begun = _used(web)
+    for person in there:
         person.start()
-    for person in people_there:
+    reads = asyncio.run(_readers(settings.listen, cookie, paths, stop, readers, broken))
+    used = _used(web)
+    for person in there:
         person.join()
-    return _say(reads, ended, broken, readers, submitters, seconds)
+    print(f"{readers} reading and {submitters} submitting for {seconds:.0f} s on {CORES} cores, client included")
+    for name in begun:
+        worked, waited = (after - before for after, before in zip(used[name], begun[name], strict=True))
+        print(f"{name}: {worked:.1f} s of processor time, {waited:.1f} s ready to run and kept waiting for a processor")
+    return _say(reads, ended, broken)
 
 
 def _first(client: Client, handed_in: Path) -> str:
@@ -138,28 +147,39 @@ def _first(client: Client, handed_in: Path) -> str:
             return done.id
 
 
-def _read(
+async def _readers(
+    listen: str, cookie: str, paths: Sequence[str], stop: float, many: int, broken: list[str]
+) -> list[Read]:
+    """Let many people read in one thread, so that they take little of what the service has."""
+    reads: list[Read] = []
+    await asyncio.gather(*(_read(listen, cookie, paths, stop, number, reads, broken) for number in range(many)))
+    return reads
+
+
+async def _read(
     listen: str, cookie: str, paths: Sequence[str], stop: float, number: int, reads: list[Read], broken: list[str]
 ) -> None:
     """Read page after page on one connection, with time to look at each."""
     chance = random.Random(number)  # no secret
     host, _, port = listen.rpartition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=60)
-    time.sleep(chance.uniform(0, THINK_SECONDS[1]))
+    await asyncio.sleep(chance.uniform(0, THINK_SECONDS[1]))
+    reader, writer = await asyncio.open_connection(host, int(port), limit=1024**2)
     while time.monotonic() < stop:
         path = f"/{chance.choice(('en', 'nl'))}{chance.choice(paths)}"
         begun = time.perf_counter()
         try:
-            connection.request("GET", path, headers={"Cookie": cookie})
-            answer = connection.getresponse()
-            body = answer.read()
-        except (OSError, http.client.HTTPException) as error:
+            async with asyncio.timeout(60):
+                writer.write(f"GET {path} HTTP/1.1\r\nHost: {listen}\r\nCookie: {cookie}\r\n\r\n".encode())
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                length = int(next(x for x in head.split("\r\n") if x.lower().startswith("content-length:"))[15:])
+                body = await reader.readexactly(length)
+        except (OSError, EOFError, StopIteration) as error:
             broken.append(f"{path}: {error!r}")
-            connection.close()
-            continue
-        reads.append(Read(path=path, seconds=time.perf_counter() - begun, bytes=len(body), status=answer.status))
-        time.sleep(chance.uniform(*THINK_SECONDS))
-    connection.close()
+            break
+        took, status = time.perf_counter() - begun, int(head.split(" ", 2)[1])
+        reads.append(Read(path=path, seconds=took, bytes=len(body), status=status))
+        await asyncio.sleep(chance.uniform(*THINK_SECONDS))
+    writer.close()
 
 
 def _submit(client: Client, handed_in: Path, stop: float, ended: list[float], broken: list[str]) -> None:
@@ -176,12 +196,22 @@ def _submit(client: Client, handed_in: Path, stop: float, ended: list[float], br
                 broken.append(f"{submission.id}: {submission.state}")
 
 
-def _say(
-    reads: list[Read], ended: list[float], broken: list[str], readers: int, submitters: int, seconds: float
-) -> int:
+def _used(web: int) -> dict[str, tuple[float, float]]:
+    """Give the seconds that web process and readers worked, and that they were kept waiting for a processor."""
+    used = {}
+    for name, pid in (("web process", web), ("readers and submitters", os.getpid())):
+        worked = waited = 0
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                ran, stood, _ = (thread / "schedstat").read_text().split()
+                worked, waited = worked + int(ran), waited + int(stood)
+        used[name] = worked / 1e9, waited / 1e9
+    return used
+
+
+def _say(reads: list[Read], ended: list[float], broken: list[str]) -> int:
     broken += [f"{read.path}: {read.status}" for read in reads if read.status != 200]
     assert reads, broken
-    print(f"{readers} reading and {submitters} submitting for {seconds:.0f} s on {CORES} cores, client included")
     by_kind: dict[str, list[float]] = {}
     for read in reads:
         kind = read.path[3:].replace("/card/model_card.en.html", "/card")
@@ -196,7 +226,8 @@ def _say(
         )
     print(f"{len(ended)} submissions ended; {len(broken)} went wrong {broken[:3]}")
     slow = _share(took, 0.99)
-    print(f"the slowest of a hundred page reads: {slow:.0f} ms (may be {SLOWEST_MILLISECONDS:.0f})")
+    load = os.getloadavg()[0]
+    print(f"the slowest of a hundred page reads: {slow:.0f} ms (may be {SLOWEST_MILLISECONDS:.0f}); load {load:.1f}")
     return int(slow > SLOWEST_MILLISECONDS or bool(broken))
 
 

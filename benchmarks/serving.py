@@ -120,7 +120,7 @@ def _lists(settings: Settings) -> int:
     database.close()
     app = create_app(settings)
     client = app.test_client()
-    slow = False
+    slowest = 0.0
     for path in PATHS:
         client.get(path)
         took, worked = [], []
@@ -131,10 +131,11 @@ def _lists(settings: Settings) -> int:
             worked.append(1000 * (time.process_time() - worked_at))
             assert answer.status_code == 200, (path, answer.status_code)
         middle = statistics.median(took)
-        slow = slow or middle > LIST_MILLISECONDS
+        slowest = max(slowest, middle)
         print(
             f"{path:<34} {middle:6.1f} ms in the middle, {max(took):6.1f} at most, {statistics.median(worked):6.1f} of "
             f"processor time, with {STORED} stored of {SYSTEMS} systems; load {os.getloadavg()[0]:.1f}"
         )
     app.extensions["aiact_sandbox"].database.close()
-    return int(slow)
+    print(f"the slowest of these pages, in the middle of 15: {slowest:.0f} ms (may be {LIST_MILLISECONDS:.0f})")
+    return int(slowest > LIST_MILLISECONDS)

@@ -10,27 +10,36 @@ import os
 import signal
 import threading
 import time
+from importlib import import_module
 from multiprocessing.context import SpawnProcess
 from types import FrameType
 
+from flask import Flask
+
+from checks.registry import catalogue
 from sandbox.app import create_app
 from sandbox.cluster import refuse_unfit
 from sandbox.engine import ASSESS
 from sandbox.errors import CannotStart
+from sandbox.isolation.place import lay_out
+from sandbox.records import keyring
 from sandbox.records.database import migrate
 from sandbox.records.queue import LEASE_SECONDS
 from sandbox.settings import Settings
 from sandbox.web.live import MOST_STREAMS
 from sandbox.web.security import SMALL_BODY_BYTES
+from sandbox.web.words import LANGUAGES, Pages
 
 log = logging.getLogger(__name__)
 
-THREADS = MOST_STREAMS + 8
+THREADS = MOST_STREAMS + 16
 CONNECTIONS = 500
 STEADY_SECONDS = 60.0
 LONGEST_PAUSE = 30.0
 STOP_SECONDS = 20.0
-BESIDE_NICENESS = 10
+BESIDE_NICENESS = 5
+LATE = ("model_cards.build", "model_cards.exports", "sandbox.comparing")
+"""What pages import when they first need it."""
 
 
 class _AsJson(logging.Formatter):
@@ -137,6 +146,17 @@ class Beside:
             self._process.join()
 
 
+def have_ready(app: Flask) -> None:
+    """Read and import what pages need before the first reader comes, who would wait for it, and everybody else too."""
+    for name in LATE:
+        import_module(name)
+    catalogue()
+    for lang in LANGUAGES:
+        Pages(lang)
+    for template in app.jinja_env.list_templates(extensions=["html"]):
+        app.jinja_env.get_template(template)
+
+
 def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEASE_SECONDS) -> None:
     """Serve pages and API until SIGTERM or SIGINT, with a worker beside where the settings have one.
 
@@ -157,14 +177,18 @@ def serve(settings: Settings, *, entry: str = ASSESS, lease_seconds: float = LEA
     if not host or not port.isdigit():
         raise CannotStart(f"listen must be an address and a port, as in 127.0.0.1:8080, not {settings.listen!r}")
     refuse_unfit(settings)
+    keyring.refuse_no_master(settings)
     if settings.worker_beside:
         # Looked at here too, so that pages do not open beside a worker that refuses to start.
         from sandbox.isolation.choose import refuse_weak_limits
 
         refuse_weak_limits(settings)
     migrate(settings)
+    lay_out(settings)
+    app = create_app(settings)
+    have_ready(app)
     server = waitress.create_server(
-        create_app(settings),
+        app,
         host=host.strip("[]"),
         port=int(port),
         threads=THREADS,

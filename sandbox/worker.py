@@ -17,9 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sandbox import cluster, engine
 from sandbox.drafting.jobs import Jobs
+from sandbox.environments.keeping import remove_unused
 from sandbox.isolation.choose import refuse_weak_limits
 from sandbox.notices import making, sending
-from sandbox.records import audit, audit_heads, drafts, evidence_store, mlflow_log, queue, uploads
+from sandbox.records import audit, audit_heads, drafts, evidence_store, keyring, mlflow_log, queue, uploads
 from sandbox.records.database import Database, migrate
 from sandbox.records.queue import Claim
 from sandbox.records.tables import State, Submission, new_id, now
@@ -71,6 +72,7 @@ def work(
     if parent is not None:
         threading.Thread(target=_stop_with, args=(parent, stop), name="parent watch", daemon=True).start()
     cluster.refuse_unfit(settings)
+    keyring.refuse_no_master(settings)
     refuse_weak_limits(settings)
     migrate(settings)
     database = Database(settings)
@@ -197,7 +199,7 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def tidy(settings: Settings, database: Database, today: dt.date | None = None) -> None:
-    """Remove what is kept no longer: evidence and uploads past their date, and what killed processes left.
+    """Remove what is kept no longer: evidence, uploads and packages past their date, and what killed processes left.
 
     Args:
         today: the day to count from; the present day if None.
@@ -207,6 +209,7 @@ def tidy(settings: Settings, database: Database, today: dt.date | None = None) -
         with database.writing() as session:
             audit.record(session, actor=engine.actor(), action="evidence.expired", subject=digest)
     drafts.tidy(database, settings, actor=engine.actor())
+    remove_unused(settings)
     today_begins = dt.datetime.combine(day, dt.time(), dt.UTC)
     for upload in uploads.kept(settings):
         with database.reading() as session:
