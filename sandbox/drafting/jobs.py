@@ -19,9 +19,10 @@ from typing import Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from checks.declaration import ColumnRole
+from checks.declaration import ColumnRole, Data
 from sandbox import engine
 from sandbox.errors import CellUnavailable, Problem, Refused
+from sandbox.niceness import begin_session
 from sandbox.records import drafts, parts
 from sandbox.records.database import Database
 from sandbox.records.tables import DraftJob
@@ -35,7 +36,6 @@ LOOK_SECONDS: Final = 0.5
 LONGEST_SECONDS: Final = 600.0
 """How long one job may take."""
 
-MISSING: Final = ("", "NA", "NaN", "nan", "null", "?")
 EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 40
 MOST_VALUES: Final = 30
@@ -114,7 +114,7 @@ def do_next(settings: Settings, database: Database, stop: threading.Event | None
 
 
 def _in_child(job_id: str, settings: Settings) -> None:
-    os.setsid()
+    begin_session()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=engine.end_with_parent, daemon=True).start()
@@ -183,19 +183,23 @@ def _look(database: Database, settings: Settings, job: DraftJob) -> None:
     from sandbox.intake.reading import BY_CELL, BY_LIMITED_PROCESS, reading
     from sandbox.starting import columns_seen, guess_roles
 
-    file = drafts.find_file(database, job.draft, job.id)
-    if file is None:
+    file, whole = drafts.find_file(database, job.draft, job.id), drafts.whole(database, job.draft)
+    if file is None or whole is None:
         raise FileNotFoundError(job.id)
+    written = whole.section("files")
     field = "data.file" if file.kind == "data" else f"{file.kind}.file"
     suffix = Path(file.path).suffix.lower()
     if suffix not in TABLE_FORMATS:
         raise Refused(problem(field, "table.kind", path=file.path, known=", ".join(TABLE_FORMATS)))
+    missing = written.get("missing") or Data.model_fields["missing"].default
     isolation = _wall(settings)
     with (
         _unsealed(database, settings, job.draft, only=file.id) as folder,
         reading(folder / file.path, field=field, isolation=isolation, budget_bytes=settings.unpacked_bytes) as opened,
     ):
-        head = opened.open_table(format_=TABLE_FORMATS[suffix], delimiter=None, missing=MISSING)
+        head = opened.open_table(
+            format_=TABLE_FORMATS[suffix], delimiter=written.get("delimiter") or None, missing=missing
+        )
         seen = columns_seen(head, opened)[:MOST_COLUMNS]
     guess = guess_roles(seen)
     columns = []

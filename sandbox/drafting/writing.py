@@ -16,6 +16,7 @@ from typing import Any, Final
 import yaml
 
 from checks.declaration import ColumnRole, Declaration, Role, Route, Size
+from sandbox.drafting import optional
 from sandbox.errors import Problem, Refused
 from sandbox.records import parts
 from sandbox.records.drafts import SECTIONS, Whole
@@ -27,18 +28,26 @@ from sandbox.settings import Settings
 MANIFEST: Final = "submission.yaml"
 ANSWERS: Final = "answers.yaml"
 DATASHEET: Final = "datasheet.yaml"
-DATASHEET_FIELDS: Final = ("origin", "purpose", "period", "population", "known_gaps", "personal_data", "lawful_basis")
+INPUTS: Final = "inputs.yaml"
+POPULATION: Final = "population.csv"
+PUBLICATION: Final = "publication.yaml"
+DATASHEET_FIELDS: Final = (*optional.SHEET, "personal_data", "lawful_basis")
 TERMS_VERSION: Final = "2026-11"
 """Version of the processing terms that are shown; a change of them is a new version, which must be accepted anew."""
 
-_PLAIN: Final = ("name", "version", "intended_purpose", "description")
+_PLAIN: Final = ("name", "version", "intended_purpose", "description", "licence", "languages")
 _OF_PROVIDER: Final = ("name", "contact", "country", "size")
 _SECTION_OF: Final = (
     ("answers", "questionnaire"),
     ("datasheet", "terms"),
     ("data.datasheet", "terms"),
     ("limits", "limits"),
+    ("claims", "limits"),
+    ("publication", "publication"),
     ("model.file", "files"),
+    ("model.requirements", "files"),
+    ("data.delimiter", "files"),
+    ("data.missing", "files"),
     ("data.file", "files"),
     ("data.training", "files"),
     ("predictions.file", "files"),
@@ -54,10 +63,14 @@ _SECTION_OF: Final = (
 
 
 def needed(whole: Whole) -> tuple[str, ...]:
-    """List the sections that must be confirmed: documents alone have no columns and no limits."""
-    if whole.section("system").get("route", Route.DOCUMENTS) == Route.DOCUMENTS:
-        return tuple(s for s in SECTIONS if s not in ("columns", "limits"))
-    return SECTIONS
+    """List the sections that must be confirmed.
+
+    Documents alone have no columns and no limits; only a public body is asked what a register asks.
+    """
+    left_out = set() if optional.is_public_body(whole) else {"publication"}
+    if whole.section("system").get("route") == Route.DOCUMENTS:
+        left_out |= {"columns", "limits"}
+    return tuple(s for s in SECTIONS if s not in left_out)
 
 
 def section_of(field: str) -> str:
@@ -104,6 +117,11 @@ def manifest(whole: Whole) -> dict[str, Any]:
     limits = {row["code"]: {k: v for k, v in row.items() if k != "code"} for row in _rows(whole)}
     if limits:
         made["limits"] = limits
+    claims = _present(whole.section("limits").get("claims") or {})
+    if claims and "data" in made:
+        made["claims"] = claims
+    if optional.publication(whole):
+        made["publication"] = PUBLICATION
     return made
 
 
@@ -119,6 +137,9 @@ def _measured(whole: Whole, route: str) -> dict[str, Any]:
     if route == Route.MODEL:
         model = {"output": given.get("output"), "score_of": given.get("score_of")}
         model["file"] = _path(whole, "model")
+        model["requirements"] = _path(whole, "requirements")
+        model["inputs"] = INPUTS if optional.inputs(given) else None
+        model["training"] = _present({name: given.get(f"trained_{name}") for name in optional.TRAINING})
         if given.get("allow_code"):
             model["allow_code"] = True
         made["model"] = _present(model)
@@ -129,7 +150,9 @@ def _measured(whole: Whole, route: str) -> dict[str, Any]:
         made["counts"] = _present({"file": _path(whole, "counts")})
     data: dict[str, Any] = {n: given.get(n) for n in ("task", "favourable", "threshold", "sampling")}
     data["file"] = _path(whole, "data") if route != Route.COUNTS else None
-    data["training"] = _path(whole, "training") if route == Route.MODEL else None
+    data["training"] = _path(whole, "training") if route != Route.COUNTS else None
+    data["population"] = POPULATION if optional.population(whole) else None
+    data |= {name: whole.section("files").get(name) for name in ("delimiter", "missing")}
     data["classes"] = given.get("classes")
     data["columns"] = {"default": "ignore" if route == Route.COUNTS else "feature", **_roles(given)}
     data["bands"] = given.get("bands")
@@ -158,6 +181,9 @@ def _datasheet(whole: Whole) -> dict[str, Any]:
     ground = given.get("special_ground")
     if ground and "lawful_basis" in made:
         made["lawful_basis"] = f"{made['lawful_basis']}; {ground}"
+    of_training = {name: given[key] for name in optional.SHEET if given.get(key := optional.OF_TRAINING + name)}
+    if of_training:
+        made["training"] = of_training
     return made
 
 
@@ -170,6 +196,13 @@ def texts(whole: Whole) -> dict[str, bytes]:
     datasheet = _datasheet(whole)
     if datasheet:
         made[DATASHEET] = _yaml(datasheet)
+    route, columns = whole.section("system").get("route"), whole.section("columns")
+    if route == Route.MODEL and optional.inputs(columns):
+        made[INPUTS] = _yaml(optional.inputs(columns))
+    if route in (Route.MODEL, Route.PREDICTIONS, Route.COUNTS) and optional.population(whole):
+        made[POPULATION] = optional.population(whole)
+    if optional.publication(whole):
+        made[PUBLICATION] = _yaml(optional.publication(whole))
     seals = seals_of(whole)
     if seals:
         made[SEALS] = to_file(seals)
@@ -193,14 +226,14 @@ def seals_of(whole: Whole) -> tuple[Seal, ...]:
 
 
 def problems(whole: Whole) -> tuple[Problem, ...]:
-    """Find what is wrong with what was filled in, by the command's own validation of a declaration.
+    """Find what is wrong with what was filled in, also by the command's own validation of a declaration.
 
     What only shows once the files are opened is found by a worker; see `sandbox.drafting.jobs`.
     """
     # The reader of declarations is handed nothing but the texts that were just written here.
     from sandbox.intake.declaring import declare
 
-    written = texts(whole)
+    written, typed = texts(whole), tuple(optional.problems(whole))
     with tempfile.TemporaryDirectory(prefix="declaration-") as name:
         folder = Path(name)
         for path, content in written.items():
@@ -209,8 +242,8 @@ def problems(whole: Whole) -> tuple[Problem, ...]:
         try:
             declare(folder, here)
         except Refused as refused:
-            return refused.problems
-    return ()
+            return (*typed, *refused.problems)
+    return typed
 
 
 def _entry(path: str, size: int = 0) -> zipfile.ZipInfo:
@@ -270,12 +303,17 @@ def from_declaration(stated: Declaration) -> dict[str, Any]:
         "name": system.name,
         "intended_purpose": system.intended_purpose,
         "description": system.description or "",
+        "licence": system.licence or "",
+        "languages": list(system.languages),
         "roles": [role.value for role in system.roles],
         "public_body": "yes" if system.public_body else "no",
         "route": stated.route.value,
     }
     filled |= {f"provider_{n}": str(v) for n in _OF_PROVIDER if (v := getattr(system.provider, n)) is not None}
     made: dict[str, Any] = {"system": filled}
+    typed, further, publication = optional.from_declaration(stated)
+    if publication:
+        made["publication"] = publication
     if stated.answers:
         answers = {q: a if isinstance(a, str) else list(a) for q, a in stated.answers.items()}
         made["questionnaire"] = {"answers": answers}
@@ -294,11 +332,15 @@ def from_declaration(stated: Declaration) -> dict[str, Any]:
         if stated.predictions is not None:
             columns |= {n: getattr(stated.predictions, n) or "" for n in ("decision", "score")}
         columns["score_of"] = stated.score_of or ""
-        made["columns"] = columns
+        made["columns"] = columns | typed
+        usual = data.missing == type(data).model_fields["missing"].default
+        made["files"] = _present({"delimiter": data.delimiter, "missing": [] if usual else list(data.missing)})
     if stated.limits:
         rows = [
             {"code": code, **{k: v for k, v in limit.model_dump(mode="json").items() if v is not None}}
             for code, limit in stated.limits.items()
         ]
-        made["limits"] = {"rows": rows}
+        further["rows"] = rows
+    if further:
+        made["limits"] = further
     return made

@@ -99,6 +99,7 @@ def accept(
     isolation: Isolation | None,
     quarantine: Path | None = None,
     holdout: Path | None = None,
+    model_alone: bool = False,
 ) -> Bundle:
     """Take a submission in: quarantined, hashed, unpacked, scanned and read.
 
@@ -109,6 +110,7 @@ def accept(
         quarantine: parent folder of the copy; `quarantine` under the state where none is given.
         holdout: a reviewer's table of rows that the submitter never saw, with the inputs and the label; it is read as
             the evaluation data are, and is no part of the submission or its digest.
+        model_alone: whether tables and documents are left unread, as where rows are sent from elsewhere.
 
     Returns:
         The bundle; close it.
@@ -120,7 +122,7 @@ def accept(
     received = holding.receive(submission, settings, quarantine)
     try:
         added = None if holdout is None else holding.add(received, holdout, settings)
-        return _read(received, settings, isolation, added)
+        return _read(received, settings, isolation, added, model_alone=model_alone)
     except BaseException:
         holding.remove(received.folder.parent)
         raise
@@ -210,6 +212,19 @@ class _Parts:
             self.gathered.add("model.allow_code", "model.needs_consent", path=stated.file, format=found)
         return found, report
 
+    def bundle(self, model_format: str | None, scan: Mapping[str, Any]) -> Bundle:
+        """Put together what is known when the model was scanned."""
+        return Bundle(
+            folder=self.received.folder,
+            declaration=self.declaration,
+            digest=self.received.digest,
+            files=dict(self.received.files),
+            scan=scan,
+            model_format=model_format,
+            requirements=self.requirements,
+            beside=tuple(self.received.folder / path for path in self.beside),
+        )
+
     def _size_of_model(self) -> int:
         assert self.declaration.model is not None
         path = self.received.folder / self.declaration.model.file
@@ -222,10 +237,19 @@ TABLE_FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parqu
 
 
 def _read(
-    received: holding.Received, settings: Settings, isolation: Isolation | None, holdout: holding.Added | None
+    received: holding.Received,
+    settings: Settings,
+    isolation: Isolation | None,
+    holdout: holding.Added | None,
+    *,
+    model_alone: bool,
 ) -> Bundle:
     declaration = declare(received.folder, received.files)
     parts = _Parts(received, declaration, settings, isolation)
+    if model_alone:
+        found, scan = parts.scan()
+        parts.gathered.raise_if_any()
+        return parts.bundle(found, scan)
     if received.left_out:
         parts.notes.append(holding.left_out_note(received.left_out))
     documents = read_documents(
@@ -240,16 +264,9 @@ def _read(
     read_by = BY_CELL if isolation is not None else BY_LIMITED_PROCESS
     if opened_any and isolation is None:
         parts.notes.append(NOT_WALLED)
-    return Bundle(
-        folder=received.folder,
-        declaration=declaration,
-        digest=received.digest,
-        files=dict(received.files),
+    return replace(
+        parts.bundle(found, scan),
         documents=documents,
-        scan=scan,
-        model_format=found,
-        requirements=parts.requirements,
-        beside=tuple(received.folder / path for path in parts.beside),
         table=table,
         recorded=recorded,
         counts=counts,

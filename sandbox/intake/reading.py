@@ -32,6 +32,7 @@ from sandbox.cell.frames import As, Fault, Kind, Reason, Type
 from sandbox.errors import CellUnavailable, ModelFault, Problem, Refused
 from sandbox.intake.problems import problem
 from sandbox.isolation.interface import CellFiles, Ending, Isolation, Limits
+from sandbox.niceness import hand_on
 
 _log = logging.getLogger(__name__)
 
@@ -491,6 +492,7 @@ class _LimitedProcess:
             raise
         finally:
             theirs.close()
+        hand_on(self._process.pid)
 
     def ending(self) -> Ending:
         """End the process, and say how it ended."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     Engine,
+    Select,
     create_engine,
     event,
     text,
@@ -22,6 +23,9 @@ from sqlalchemy.orm import Session as Session
 from sqlalchemy.orm import sessionmaker
 
 from sandbox.settings import Settings
+
+CONNECTIONS = 20
+"""How many connections a process keeps open at most; it opens them as it needs them."""
 
 YOUNG_SECONDS = 3.0
 """How old a file must be before it can count as abandoned: it is made a moment before it is held."""
@@ -40,7 +44,13 @@ def open_engine(settings: Settings) -> Engine:
         _walkable(file.parent)
         # Made here, so that it and the files beside it (which take its mode) are private from the first byte.
         os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
-    engine = create_engine(url, connect_args={"timeout": 30} if sqlite else {}, pool_pre_ping=not sqlite)
+    engine = create_engine(
+        url,
+        connect_args={"timeout": 30} if sqlite else {},
+        pool_pre_ping=not sqlite,
+        # A web process has more threads than the default keeps connections, and would open one for each of the others.
+        pool_size=CONNECTIONS,
+    )
     if sqlite:
 
         @event.listens_for(engine, "connect")
@@ -83,6 +93,11 @@ class Database:
         """Open a session that writes, in one transaction: committed at the end, undone by an exception."""
         with self._write.begin() as session:
             yield session
+
+    def has(self, statement: Select[*tuple[Any, ...]]) -> bool:
+        """Tell whether there is a row, without a turn at writing: for those who look often and seldom find."""
+        with self.reading() as session:
+            return session.execute(statement.limit(1)).first() is not None
 
     def close(self) -> None:
         """Close all connections."""

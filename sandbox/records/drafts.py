@@ -20,20 +20,20 @@ from sandbox.records.queue import as_json
 from sandbox.records.tables import Draft, DraftFile, DraftJob, DraftSection, State, Submission, new_id, now
 from sandbox.settings import Settings
 
-SECTIONS: Final = ("system", "questionnaire", "terms", "files", "columns", "limits")
+SECTIONS: Final = ("system", "questionnaire", "terms", "files", "columns", "limits", "publication")
 """The sections of a draft, in the order in which they are filled in."""
 
-KINDS: Final = ("model", "data", "predictions", "counts", "training", "document")
-"""What a file of a draft can be; of each but the last there is one."""
+SEVERAL: Final = ("beside", "document")
+"""Kinds of which there may be more than one."""
+
+KINDS: Final = ("model", "data", "predictions", "counts", "training", "requirements", *SEVERAL)
+"""What a file of a draft can be. `beside`: what a model keeps its numbers in, by the name that the model gives it."""
 
 TABLES: Final = ("data", "predictions", "counts")
 KEPT: Final = dt.timedelta(days=30)
 """How long a draft is kept that nobody works on."""
 
 MOST_FILES: Final = 60
-LARGEST_ZIP: Final = 2_000_000_000
-"""What is handed in is one zip without 64-bit sizes, which intake refuses; its writer goes up to 2^31."""
-
 MARGIN: Final = 64 * 1024
 """Room for what was filled in, and for the headers of the zip."""
 
@@ -41,7 +41,17 @@ JOB_LEASE_SECONDS: Final = 30.0
 JOB_TRIES: Final = 2
 """How often a job is begun whose worker was lost over it."""
 
-_RESERVED: Final = frozenset({"submission.yaml", "answers.yaml", "datasheet.yaml", "limits.seal.json"})
+_RESERVED: Final = frozenset(
+    {
+        "submission.yaml",
+        "answers.yaml",
+        "datasheet.yaml",
+        "inputs.yaml",
+        "limits.seal.json",
+        "population.csv",
+        "publication.yaml",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +77,11 @@ class Whole:
         """Give what was filled in of one section; empty before anything was."""
         given = self.draft.content.get(name)
         return given if isinstance(given, dict) else {}
+
+    def hands(self) -> frozenset[str]:
+        """Give who began it and who confirmed a section, by id."""
+        people = (self.draft.made_by, *(s.confirmed_by for s in self.sections.values()))
+        return frozenset(person for person in people if person is not None)
 
     @property
     def table(self) -> DraftFile | None:
@@ -137,15 +152,24 @@ def whole(database: Database, draft_id: str) -> Whole | None:
         )
 
 
-def listed(database: Database, *, organisations: Collection[str] | None) -> Sequence[Draft]:
+def listed(
+    database: Database,
+    *,
+    organisations: Collection[str] | None,
+    helped: Collection[str] = (),
+    person: str | None = None,
+) -> Sequence[Draft]:
     """List the drafts that are not handed in, the newest first.
 
     Args:
         organisations: only what is theirs, by id; None for all there are.
+        helped: organisations of which those drafts are listed too in which a section is assigned to `person`.
     """
     statement = select(Draft).where(Draft.submission.is_(None)).order_by(Draft.changed.desc()).limit(100)
     if organisations is not None:
-        statement = statement.where(Draft.organisation.in_(organisations))
+        assigned = Draft.id.in_(select(DraftSection.draft).where(DraftSection.assigned_to == person))
+        theirs = Draft.organisation.in_(helped) & assigned
+        statement = statement.where(Draft.organisation.in_(organisations) | theirs)
     with database.reading() as session:
         return session.scalars(statement).all()
 
@@ -182,6 +206,15 @@ def _section(session: Session, draft_id: str, section: str) -> DraftSection:
         found = DraftSection(draft=draft_id, section=section)
         session.add(found)
     return found
+
+
+def sections_of(database: Database, draft_id: str, person: str | None) -> Collection[str]:
+    """List the sections of a draft that are assigned to somebody; none to nobody."""
+    if person is None:
+        return ()
+    with database.reading() as session:
+        statement = select(DraftSection.section).where(DraftSection.draft == draft_id)
+        return session.scalars(statement.where(DraftSection.assigned_to == person)).all()
 
 
 def assign(database: Database, draft_id: str, section: str, person: str | None, *, actor: str) -> None:
@@ -237,8 +270,8 @@ def path_for(kind: str, name: str, taken: Collection[str]) -> str:
 
 
 def room_for(settings: Settings, files: Sequence[DraftFile]) -> int:
-    """Tell how many bytes can still be added to these files: what the operator allows, and a zip can hold."""
-    return max(0, min(settings.upload_bytes, LARGEST_ZIP) - MARGIN - sum(file.size for file in files))
+    """Tell how many bytes can still be added to these files: what the operator lets come in, and be unpacked."""
+    return max(0, min(settings.upload_bytes, settings.unpacked_bytes) - MARGIN - sum(file.size for file in files))
 
 
 def add_file(
@@ -259,7 +292,7 @@ def add_file(
     with database.writing() as session:
         draft = session.get(Draft, draft_id, with_for_update=True)
         others = session.scalars(select(DraftFile).where(DraftFile.draft == draft_id)).all()
-        stays = [f for f in others if kind == "document" or f.kind != kind]
+        stays = [f for f in others if kind in SEVERAL or f.kind != kind]
         if draft is None or len(stays) >= MOST_FILES or size > room_for(settings, stays):
             return None
         made = DraftFile(
@@ -399,14 +432,13 @@ def ask(database: Database, draft_id: str, *, kind: str, job_id: str) -> None:
 
 def claim(database: Database) -> DraftJob | None:
     """Claim the job that waits longest, or one whose worker gave no sign of life; None where there is none."""
+    waiting = select(DraftJob).where(
+        (DraftJob.state == "waiting") | ((DraftJob.state == "running") & (DraftJob.until < now()))
+    )
+    if not database.has(waiting):
+        return None
     with database.writing() as session:
-        found = session.scalars(
-            select(DraftJob)
-            .where((DraftJob.state == "waiting") | ((DraftJob.state == "running") & (DraftJob.until < now())))
-            .order_by(DraftJob.asked)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        ).first()
+        found = session.scalars(waiting.order_by(DraftJob.asked).limit(1).with_for_update(skip_locked=True)).first()
         if found is None:
             return None
         if found.tries >= JOB_TRIES:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import stat
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sandbox.records import audit, keyring
 from sandbox.records.database import Database, is_migrated
 from sandbox.records.files import NotReached, open_files
+from sandbox.records.mlflow_log import credential
 from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, now
 from sandbox.settings import Settings
 
@@ -163,8 +162,12 @@ def _database(database: Database) -> Iterator[Line]:
 def _tracking(settings: Settings) -> Line:
     if not settings.tracking_uri.startswith(("http://", "https://")):
         return Line(what="mlflow", held=True, observed="embedded in the state folder")
+    import requests
+
+    address = f"{settings.tracking_uri.rstrip('/')}/api/2.0/mlflow/experiments/search"
     try:
-        with urllib.request.urlopen(f"{settings.tracking_uri.rstrip('/')}/health", timeout=TRACKING_SECONDS) as answer:  # noqa: S310  # the operator's own address
-            return Line(what="mlflow", held=answer.status == 200, observed=f"answers {answer.status}")
-    except (urllib.error.URLError, OSError) as error:
+        answer = requests.get(address, {"max_results": "1"}, auth=credential(settings), timeout=TRACKING_SECONDS)
+    except (OSError, ValueError) as error:
         return Line(what="mlflow", held=False, observed=f"no answer: {error}", mend="start MLflow; nothing is lost")
+    mend = "" if answer.ok else "mend MLFLOW_CREDENTIAL_FILE" if answer.status_code in (401, 403) else "look at its log"
+    return Line(what="mlflow", held=answer.ok, observed=f"answers {answer.status_code}", mend=mend)

@@ -16,7 +16,7 @@ from typing import Protocol
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from sandbox.errors import Refused
+from sandbox.errors import CannotStart, Refused
 from sandbox.keys.token import Place, TokenCipher
 from sandbox.records.database import private_folder
 from sandbox.settings import PREFIX, Settings
@@ -72,6 +72,21 @@ def master(settings: Settings) -> Cipher | None:
         return AESGCM(raw) if len(raw) == KEY_BYTES else _from_digits(raw.decode("ascii", "replace"))
     given = os.environ.get(VARIABLE, "")
     return _from_digits(given) if given else None
+
+
+def refuse_no_master(settings: Settings) -> None:
+    """Keep a service from starting where the first upload would find that the master key cannot be used.
+
+    Args:
+        settings: see `master`.
+
+    Raises:
+        CannotStart: says what is wrong with it.
+    """
+    try:
+        master(settings)
+    except NoMasterKey as why:
+        raise CannotStart(f"{why}. Set AIACT_SANDBOX_MASTER_KEY_FILE, or let this user read that file.") from why
 
 
 def _from_digits(text: str) -> AESGCM:

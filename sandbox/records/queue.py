@@ -40,6 +40,7 @@ class Origin:
     """Where a submission comes from: the draft it was put together in, what it is a new version of, how long it stays.
 
     Args:
+        hands: who else had a hand in it, by id.
         retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.
         until_review: the upload is erased as soon as its review is signed, if that is sooner.
         holdout_of: the submission that is assessed again with this upload, which a reviewer added.
@@ -47,6 +48,7 @@ class Origin:
 
     draft: str | None = None
     previous: str | None = None
+    hands: Collection[str] = ()
     retention_days: int | None = None
     until_review: bool = False
     holdout_of: str | None = None
@@ -123,6 +125,7 @@ def add(
                 submitted_by=submitted_by,
                 draft=origin.draft,
                 previous=origin.previous,
+                hands=sorted(origin.hands),
                 retention_days=origin.retention_days,
                 until_review=origin.until_review,
                 holdout_of=origin.holdout_of,
@@ -162,6 +165,8 @@ def claim(
     Returns:
         None when nothing waits, or only of organisations that have as many running as they may.
     """
+    if not database.has(select(Submission.id).where(Submission.state == State.QUEUED)):
+        return None
     for _ in range(RETRIES_OF_A_CLAIM):
         with database.writing() as session:
             if session.get_bind().dialect.name == "postgresql":
@@ -425,15 +430,16 @@ def requeue_expired(database: Database, *, actor: str, attempts: int = ATTEMPTS)
     """
     again = given_up = 0
     at = now()
+    silent = select(Submission.id, Submission.token, Submission.attempt, Submission.cancel_requested).where(
+        Submission.state == State.RUNNING,
+        # One that lasts longer than any is given was written before the clock was put back.
+        or_(Submission.lease_until < at, Submission.lease_until > at + LONGEST_LEASE),
+    )
+    if not database.has(silent):
+        return 0, 0
     with database.writing() as session:
         lost = session.execute(
-            select(Submission.id, Submission.token, Submission.attempt, Submission.cancel_requested)
-            .where(
-                Submission.state == State.RUNNING,
-                # One that lasts longer than any is given was written before the clock was put back.
-                or_(Submission.lease_until < at, Submission.lease_until > at + LONGEST_LEASE),
-            )
-            .order_by(Submission.id)
+            silent.order_by(Submission.id)
             # Every row is held before the audit log is: whoever writes to one of them at this moment is left alone.
             .with_for_update(skip_locked=True)
         ).all()

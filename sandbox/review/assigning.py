@@ -57,13 +57,13 @@ class Waiting:
 
 
 def reviewers(database: Database, submission: Submission) -> Sequence[Member]:
-    """List who can be asked: whoever may review in its organisation and did not hand it in."""
+    """List who can be asked: whoever may review in its organisation and had no hand in it."""
     if submission.organisation is None:
         return ()
     return [
         member
         for member in members(database, submission.organisation)
-        if Permission.REVIEW in allowed(frozenset(member.roles)) and member.person_id != submission.submitted_by
+        if Permission.REVIEW in allowed(frozenset(member.roles)) and not submission.is_of(member.person_id)
     ]
 
 

@@ -61,7 +61,7 @@ SIGNATURES_NEEDED: Final[Mapping[str, int]] = {
 
 NEEDS_TEXT: Final = frozenset({COMMENT, QUESTION, ANSWER, JUDGEMENT, CHANGES, RESERVED, WITHDRAWN})
 ALSO_THE_SUBMITTER: Final = frozenset({COMMENT, ANSWER})
-"""What whoever handed it in may write; the rest is for others."""
+"""What whoever handed it in, or had a hand in it, may write; the rest is for others."""
 
 OPEN: Final = frozenset({Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.ERROR})
 """Outcomes that a person must judge before anything is signed."""
@@ -227,8 +227,8 @@ def write(database: Database, submission: Submission, dossier: Dossier, who: Ide
     if writing.seen_digest != submission.dossier_digest:
         raise NotSo("changed")
     _refuse_what_is_not_there(dossier, writing, stated)
-    # Whoever handed it in judges nothing of it, not only the end.
-    if kind not in ALSO_THE_SUBMITTER and submission.submitted_by == who.person_id:
+    # Whoever handed it in, or a part of it, judges nothing of it, not only the end.
+    if kind not in ALSO_THE_SUBMITTER and submission.is_of(who.person_id):
         raise NotSo("four_eyes")
     with database.writing() as session:
         # Whoever else writes about it at this moment waits here: numbers and signatures are counted one by one.

@@ -41,7 +41,7 @@ def refuse(submission: Submission, dossier: Dossier, who: Identity, settings: Se
     Raises:
         NotHeld: see `code`.
     """
-    if submission.submitted_by == who.person_id:
+    if submission.is_of(who.person_id):
         raise NotHeld("four_eyes")
     if dossier.submission.route is not Route.MODEL:
         raise NotHeld("no_model")

@@ -19,37 +19,47 @@ class Role(StrEnum):
     REVIEWER = "reviewer"
     AUDITOR = "auditor"
     ADMINISTRATOR = "administrator"
+    MEMBER = "member"
 
 
 class Permission(StrEnum):
     """What can be allowed in one organisation."""
 
     SUBMIT = "submit"
+    CONTRIBUTE = "contribute"
+    """Fill in and confirm the sections of a draft that are assigned to them; whoever may submit fills in any."""
     READ = "read"
     CANCEL = "cancel"
     COMMENT = "comment"
     REVIEW = "review"
     SEE_MEMBERS = "see_members"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_WEBHOOKS = "manage_webhooks"
 
 
 ROLES: Final[Mapping[Role, frozenset[Permission]]] = {
-    Role.SUBMITTER: frozenset({Permission.SUBMIT, Permission.READ, Permission.CANCEL, Permission.COMMENT}),
+    Role.SUBMITTER: frozenset(
+        {Permission.SUBMIT, Permission.CONTRIBUTE, Permission.READ, Permission.CANCEL, Permission.COMMENT}
+    ),
     Role.OWNER: frozenset(
         {
             Permission.SUBMIT,
+            Permission.CONTRIBUTE,
             Permission.READ,
             Permission.CANCEL,
             Permission.COMMENT,
             Permission.SEE_MEMBERS,
             Permission.MANAGE_MEMBERS,
+            Permission.MANAGE_WEBHOOKS,
         }
     ),
     Role.REVIEWER: frozenset({Permission.READ, Permission.COMMENT, Permission.REVIEW}),
     Role.AUDITOR: frozenset({Permission.READ, Permission.SEE_MEMBERS}),
-    Role.ADMINISTRATOR: frozenset({Permission.SEE_MEMBERS, Permission.MANAGE_MEMBERS}),
+    Role.ADMINISTRATOR: frozenset({Permission.SEE_MEMBERS, Permission.MANAGE_MEMBERS, Permission.MANAGE_WEBHOOKS}),
+    Role.MEMBER: frozenset({Permission.CONTRIBUTE}),
 }
-"""What each role may in its organisation. An administrator manages people and does not read what they hand in."""
+"""What each role may in its organisation. An administrator manages people and does not read what they hand in; a member
+sees the drafts in which a section is assigned to them, and nothing else."""
 
 
 class Access(StrEnum):
@@ -86,14 +96,15 @@ ROUTES: Final[Mapping[str, Access | Permission]] = {
     "accounts.enter": Access.STRANGER_WITH_ACCOUNTS,
     "accounts.go_elsewhere": Access.STRANGER_WITH_ACCOUNTS,
     "accounts.come_back": Access.STRANGER_WITH_ACCOUNTS,
+    "accounts.leave_elsewhere": Access.STRANGER_WITH_ACCOUNTS,
     "accounts.registration": Access.STRANGER_WITH_ACCOUNTS,
     "accounts.register": Access.STRANGER_WITH_ACCOUNTS,
     "accounts.sign_out": Access.PERSON,
     "accounts.change_contact": Access.PERSON,
     "accounts.organisation": Permission.SEE_MEMBERS,
-    "accounts.add_webhook": Permission.MANAGE_MEMBERS,
-    "accounts.try_webhook": Permission.MANAGE_MEMBERS,
-    "accounts.remove_webhook": Permission.MANAGE_MEMBERS,
+    "accounts.add_webhook": Permission.MANAGE_WEBHOOKS,
+    "accounts.try_webhook": Permission.MANAGE_WEBHOOKS,
+    "accounts.remove_webhook": Permission.MANAGE_WEBHOOKS,
     "accounts.account": Access.PERSON,
     "accounts.change_password": Access.PERSON,
     "accounts.make_token": Access.PERSON,
@@ -118,31 +129,32 @@ ROUTES: Final[Mapping[str, Access | Permission]] = {
     "questions.result": Access.ANYONE,
     "questions.download": Access.ANYONE,
     "questions.forget": Access.ANYONE,
-    "wizard.listing": Permission.SUBMIT,
+    "wizard.listing": Permission.CONTRIBUTE,
     "wizard.begin": Permission.SUBMIT,
     "wizard.again": Permission.SUBMIT,
-    "wizard.overview": Permission.SUBMIT,
-    "wizard.section": Permission.SUBMIT,
-    "wizard.keep": Permission.SUBMIT,
-    "wizard.confirm": Permission.SUBMIT,
+    "wizard.overview": Permission.CONTRIBUTE,
+    "wizard.section": Permission.CONTRIBUTE,
+    "wizard.keep": Permission.CONTRIBUTE,
+    "wizard.confirm": Permission.CONTRIBUTE,
     "wizard.assign": Permission.SUBMIT,
     "wizard.check": Permission.SUBMIT,
     "wizard.ask_check": Permission.SUBMIT,
-    "wizard.look": Permission.SUBMIT,
+    "wizard.look": Permission.CONTRIBUTE,
     "wizard.download": Permission.SUBMIT,
     "wizard.submit": Permission.SUBMIT,
     "wizard.forget": Permission.SUBMIT,
-    "wizard_files.create": Permission.SUBMIT,
-    "wizard_files.part": Permission.SUBMIT,
-    "wizard_files.send": Permission.SUBMIT,
-    "wizard_files.remove": Permission.SUBMIT,
-    "draft_questions.begin": Permission.SUBMIT,
-    "draft_questions.organisation": Permission.SUBMIT,
-    "draft_questions.block": Permission.SUBMIT,
-    "draft_questions.answer": Permission.SUBMIT,
-    "draft_questions.result": Permission.SUBMIT,
-    "draft_questions.download": Permission.SUBMIT,
-    "draft_questions.forget": Permission.SUBMIT,
+    "wizard_files.create": Permission.CONTRIBUTE,
+    "wizard_files.part": Permission.CONTRIBUTE,
+    "wizard_files.send": Permission.CONTRIBUTE,
+    "wizard_files.written": Permission.CONTRIBUTE,
+    "wizard_files.remove": Permission.CONTRIBUTE,
+    "draft_questions.begin": Permission.CONTRIBUTE,
+    "draft_questions.organisation": Permission.CONTRIBUTE,
+    "draft_questions.block": Permission.CONTRIBUTE,
+    "draft_questions.answer": Permission.CONTRIBUTE,
+    "draft_questions.result": Permission.CONTRIBUTE,
+    "draft_questions.download": Permission.CONTRIBUTE,
+    "draft_questions.forget": Permission.CONTRIBUTE,
     "mlflow.home": Permission.READ,
     "mlflow.read": Permission.READ,
     "api.openapi": Access.ANYONE,
@@ -155,13 +167,26 @@ ROUTES: Final[Mapping[str, Access | Permission]] = {
     "api.files": Permission.READ,
     "api.file": Permission.READ,
     "api.review": Permission.READ,
+    "api.webhooks": Permission.MANAGE_WEBHOOKS,
+    "api.add_webhook": Permission.MANAGE_WEBHOOKS,
+    "api.remove_webhook": Permission.MANAGE_WEBHOOKS,
 }
 """What each endpoint asks for. With `submission_id`, `draft_id` or `organisation_id` in its address the permission must
-be held in that organisation; without, in any, and the view shows no other. What is not here answers nobody."""
+be held in that organisation; without, in any, and the view shows no other. To `CONTRIBUTE` to a draft without the
+permission to submit, a section of it must be assigned to them: they read the draft and change that section alone. What
+is not here answers nobody."""
+
+SECTION_OF: Final[Mapping[str, str]] = {
+    "wizard.look": "columns",
+    "wizard_files": "files",
+    "draft_questions": "questionnaire",
+}
+"""The section of a draft that an endpoint, or all of a blueprint, changes where its address does not name it."""
 
 SCOPES: Final[Mapping[str, frozenset[Permission]]] = {
     "read": frozenset({Permission.READ}),
     "submit": frozenset({Permission.READ, Permission.SUBMIT, Permission.CANCEL}),
+    "webhooks": frozenset({Permission.MANAGE_WEBHOOKS}),
 }
 """What a token of each scope may at most; what its person may not, it may not either."""
 

@@ -106,7 +106,7 @@ class ApiToken(Base):
 
     Args:
         digest: SHA-256 of the key; the key itself is shown once and kept nowhere.
-        scope: `read` or `submit` (which includes reading).
+        scope: `read`, `submit` (which includes reading) or `webhooks`.
     """
 
     __tablename__ = "api_tokens"

@@ -44,6 +44,7 @@ class Submission(Base):
         beyond, undecided, within: findings beyond, undecided and within their limit; None before it is done.
         dossier: name of its folder among the dossiers; None before it is done.
         organisation, submitted_by: whose it is, by id; None where the service has no accounts.
+        hands: who else had a hand in it, by id: whoever began its draft or confirmed a section of it.
         draft: what it was put together in; None where it came as a zip.
         previous: the submission that it is a new version of.
         retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.
@@ -90,6 +91,7 @@ class Submission(Base):
     evidence_digest: Mapped[str | None] = mapped_column(String(64))
     organisation: Mapped[str | None] = mapped_column(String(32), index=True)
     submitted_by: Mapped[str | None] = mapped_column(String(32))
+    hands: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     draft: Mapped[str | None] = mapped_column(String(32))
     previous: Mapped[str | None] = mapped_column(String(32))
     retention_days: Mapped[int | None]
@@ -98,3 +100,7 @@ class Submission(Base):
     until_review: Mapped[bool] = mapped_column(default=False, server_default=false())
     holdout_of: Mapped[str | None] = mapped_column(String(32), index=True)
     priority: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    def is_of(self, person_id: str | None) -> bool:
+        """Tell whether a person handed it in or had a hand in it; such a person does not judge it."""
+        return person_id == self.submitted_by or person_id in self.hands

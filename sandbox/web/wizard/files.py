@@ -21,6 +21,7 @@ from sandbox.web import identity as who
 from sandbox.web import receiving
 from sandbox.web.pages import ACTOR, service
 from sandbox.web.security import SMALL_BODY_BYTES, require_token
+from sandbox.web.wizard import forms
 from sandbox.web.wizard.forms import lacking_terms
 from sandbox.web.wizard.opening import opened
 
@@ -144,6 +145,18 @@ class _Kept:
             self._waiting = next(self._pieces, b"")
         given, self._waiting = self._waiting[:size], self._waiting[size:]
         return given
+
+
+@blueprint.post("/written")
+def written(lang: str, draft_id: str) -> BaseResponse:
+    """Keep how the tables are written, and have them looked at once more where that changed."""
+    require_token()
+    whole, database = opened(draft_id), service().database
+    if drafts.keep(database, draft_id, "files", forms.files(request.form), actor=who.actor(ACTOR)):
+        for file in whole.files:
+            if file.kind in drafts.TABLES and file.digest:
+                drafts.ask(database, draft_id, kind="look", job_id=file.id)
+    return redirect(url_for("wizard.section", lang=lang, draft_id=draft_id, section="files"), 303)
 
 
 @blueprint.post("/<file_id>/remove")

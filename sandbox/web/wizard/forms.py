@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from werkzeug.datastructures import MultiDict
 
 from checks.declaration import ColumnRole, Output, ProviderLimit, Role, Route, Sampling, Size, Task
+from sandbox.drafting import optional
 from sandbox.drafting.writing import TERMS_VERSION
 from sandbox.sealing_limits import Seal, sealed
 from sandbox.web.words import visible
@@ -41,6 +42,11 @@ def label(form: Form, name: str) -> str:
     return form.get(name, "").strip()[:SHORT]
 
 
+def as_typed(form: Form, name: str) -> str:
+    """Give lines that name columns and groups as the table has them, letter by letter."""
+    return "\n".join(optional.lines(form.get(name, "")[:LONG]))
+
+
 def one_of(form: Form, name: str, allowed: Sequence[str]) -> str:
     """Give one of the values that are offered, or an empty text."""
     given = form.get(name, "")
@@ -54,6 +60,8 @@ def system(form: Form) -> dict[str, Any]:
         "version": text(form, "version"),
         "intended_purpose": text(form, "intended_purpose", LONG),
         "description": text(form, "description", LONG),
+        "licence": text(form, "licence"),
+        "languages": [part.lower() for part in text(form, "languages").replace(",", " ").replace(";", " ").split()],
         "provider_name": text(form, "provider_name"),
         "provider_contact": text(form, "provider_contact"),
         "provider_country": text(form, "provider_country", 20).upper(),
@@ -83,7 +91,8 @@ def terms(form: Form, before: Mapping[str, Any], who: str, most_days: int) -> di
         "until_review": form.get("until_review") == "yes",
         "knows_special": form.get("knows_special") == "yes",
     }
-    made |= {name: text(form, name, 2_000) for name in ("origin", "purpose", "period", "population", "known_gaps")}
+    made |= {name: text(form, name, 2_000) for name in optional.SHEET}
+    made |= {(name := optional.OF_TRAINING + about): text(form, name, 2_000) for about in optional.SHEET}
     if form.get("accept") == TERMS_VERSION:
         is_same = before.get("accepted") == TERMS_VERSION and "accepted_by" in before
         made["accepted"] = TERMS_VERSION
@@ -107,6 +116,16 @@ def lacking_terms(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     if given.get("accepted") != TERMS_VERSION:
         found.append(("accept", "accept"))
     return found
+
+
+def files(form: Form) -> dict[str, Any]:
+    """Read how the tables are written: nothing for what is found without being said."""
+    delimiter = form.get("delimiter", "")[:10]
+    made: dict[str, Any] = {"delimiter": "\t" if delimiter.strip().lower() == "tab" else delimiter.strip()}
+    missing = [line[:SHORT] for line in optional.lines(form.get("missing"))[:100]]
+    # An empty cell is missing whatever else is.
+    made["missing"] = ["", *missing] if missing else []
+    return {name: value for name, value in made.items() if value}
 
 
 def columns(form: Form, names: Sequence[str], route: str) -> dict[str, Any]:
@@ -134,19 +153,26 @@ def columns(form: Form, names: Sequence[str], route: str) -> dict[str, Any]:
         "score_of": label(form, "score_of"),
         "roles": roles,
         "bands": bands,
+        "population": as_typed(form, "population"),
     }
     if route == Route.MODEL:
         made |= {"output": one_of(form, "output", list(Output)), "allow_code": form.get("allow_code") == "yes"}
+        made |= {name: as_typed(form, name) for part in ("order", *optional.NAMED) if (name := f"inputs_{part}")}
+        made |= {name: text(form, name) for about in optional.TRAINING if (name := f"trained_{about}")}
     if route == Route.PREDICTIONS:
         made |= {"decision": label(form, "decision"), "score": label(form, "score")}
     return made
 
 
-def limits(form: Form, before: Mapping[str, Any]) -> dict[str, Any]:
+def limits(
+    form: Form, before: Mapping[str, Any], claimable: Sequence[str], attributes: Sequence[str]
+) -> dict[str, Any]:
     """Read the page on limits, and seal them with digest and time where each can be read as one.
 
     Args:
         before: what was kept of it; its seals stay.
+        claimable: measures that can be claimed.
+        attributes: that people are compared by, in the order in which the page showed them.
     """
     rows = []
     for place in range(100):
@@ -163,4 +189,39 @@ def limits(form: Form, before: Mapping[str, Any]) -> dict[str, Any]:
     if stated and len(stated) == len(rows):
         made, is_new = sealed(stated, seals, dt.datetime.now(dt.UTC))
         seals += [made] if is_new else []
-    return {"rows": rows, "seals": [seal.model_dump(mode="json") for seal in seals], "seen": True}
+    made_of = {"rows": rows, "seals": [seal.model_dump(mode="json") for seal in seals], "seen": True}
+    claims = {name: text(form, f"claim-{name}", 30).replace(",", ".") for name in claimable}
+    differences = {
+        attribute: {asked: text(form, f"{asked}-{place}", 2_000) for asked in optional.ANSWERS}
+        for place, attribute in enumerate(attributes)
+    }
+    return made_of | {
+        "claims": {name: value for name, value in claims.items() if value},
+        "differences": {name: answers for name, answers in differences.items() if any(answers.values())},
+    }
+
+
+def publication(form: Form, before: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the page on what a register of algorithms and a fundamental rights impact assessment ask.
+
+    Args:
+        before: what was kept of it; what no page asks stays.
+    """
+    from model_cards.exports.algorithm_register import FIELDS
+    from model_cards.exports.fria import POINTS
+
+    fields: dict[str, Any] = {}
+    for field in FIELDS:
+        if field.kind == "choices":
+            fields[field.key] = [choice for choice in field.choices if choice in form.getlist(field.key)]
+        elif field.kind == "choice":
+            fields[field.key] = one_of(form, field.key, field.choices)
+        else:
+            fields[field.key] = text(form, field.key, LONG)
+    fria = {key: text(form, f"fria-{key}", LONG) for keys in POINTS.values() for key in keys}
+    return {
+        "fields": {key: value for key, value in fields.items() if value},
+        "fria": {key: value for key, value in fria.items() if value},
+        "further": before.get("further") or {},
+        "seen": True,
+    }

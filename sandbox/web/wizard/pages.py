@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from checks.declaration import ColumnRole, Output, Role, Route, Sampling, Size, Task
 from model_cards.dossier import Dossier
-from sandbox.drafting import writing
+from sandbox.drafting import optional, writing
 from sandbox.errors import NotAllowed, OverBudget, Problem
 from sandbox.records import dossier_store, drafts, parts, queue
 from sandbox.records.drafts import SECTIONS, Whole
@@ -33,12 +33,18 @@ from sandbox.web.wizard.opening import opened
 blueprint = Blueprint("wizard", __name__, url_prefix="/<lang:lang>/drafts")
 
 KINDS_OF = {
-    Route.MODEL: ("model", "data", "training", "document"),
-    Route.PREDICTIONS: ("predictions", "data", "document"),
+    Route.MODEL: ("model", "data", "training", "requirements", "beside", "document"),
+    Route.PREDICTIONS: ("predictions", "data", "training", "document"),
     Route.COUNTS: ("counts", "document"),
     Route.DOCUMENTS: ("document",),
 }
 """What is uploaded on each route, in the order in which it is asked."""
+
+OPTIONAL = ("publication",)
+"""Sections that may be left as they are."""
+
+SETTLED = ("confirmed", "optional")
+"""States of a section that do not keep a draft from being handed in."""
 
 MUST_HAVE = {Route.MODEL: ("model", "data"), Route.PREDICTIONS: ("predictions",), Route.COUNTS: ("counts",)}
 
@@ -48,7 +54,7 @@ class Step:
     """One section in the list of sections.
 
     Args:
-        state: `empty`, `filled`, `wrong`, or `confirmed`.
+        state: `empty`, `optional` (empty, and nobody was asked to fill it in), `filled`, `wrong`, or `confirmed`.
         wrong: how many problems it has.
         assigned: name of who answers for it; empty for nobody in particular.
         recorded: who confirmed it and when; None before somebody did anything.
@@ -66,11 +72,12 @@ class Wrong:
     """One problem as a page shows it.
 
     Args:
+        label: what the page calls the field; empty where it has no name of its own.
         anchor: id of the field on its page.
         language: that the text is in.
     """
 
-    field: str
+    label: str
     anchor: str
     section: str
     text: str
@@ -90,7 +97,7 @@ def _problems(whole: Whole) -> list[Wrong]:
         for field, code in forms.lacking_terms(whole.section("terms")):
             made.append(
                 Wrong(
-                    field=field,
+                    label=_label(field),
                     anchor=field,
                     section="terms",
                     text=words()(f"terms.wrong.{code}"),
@@ -100,7 +107,7 @@ def _problems(whole: Whole) -> list[Wrong]:
     unfinished = [file for file in whole.files if not file.digest]
     for file in unfinished:
         text = words()("files.wrong.unfinished", name=_shown(file))
-        made.append(Wrong(field=file.path, anchor="files", section="files", text=text, language=words().lang))
+        made.append(Wrong(label="", anchor="files", section="files", text=text, language=words().lang))
     job = whole.jobs.get(whole.draft.id)
     found = writing.problems(whole)
     told = {(p.field, p.code) for p in found}
@@ -111,7 +118,7 @@ def _problems(whole: Whole) -> list[Wrong]:
         text, language = words().problem(asdict(problem))
         made.append(
             Wrong(
-                field=problem.field,
+                label=_label(problem.field),
                 anchor=_anchor(whole, problem.field),
                 section=section or "files",
                 text=text,
@@ -127,6 +134,42 @@ def _shown(file: DraftFile) -> str:
     return visible(file.name)
 
 
+WORDS_OF = (
+    ("system.provider.", "system.provider_"),
+    ("model.training.", "columns.trained_of."),
+    ("inputs.", "columns.inputs_of."),
+    ("predictions.", "columns."),
+    ("model.", "columns."),
+    ("data.", "columns."),
+    ("data.", "files."),
+    ("data.", "files.kinds."),
+    ("model.", "files.kinds."),
+    ("", "files.kinds."),
+    ("", "terms."),
+    ("", ""),
+)
+"""Where the words of a field stand: how its name begins, and what stands there instead; the first that there is."""
+
+
+def _label(field: str) -> str:
+    """Give the words that a page has beside a field; what has none keeps its name."""
+    for start in ("data.columns.", "data.bands."):
+        if field.startswith(start):
+            return field.removeprefix(start)
+    w = words()
+    if field.startswith("publication."):
+        return w.documents.find(f"exports.algorithm_register.fields.{field.removeprefix('publication.')}") or field
+    if field.startswith("claims."):
+        return _claimable().get(field.removeprefix("claims."), field)
+    if field.startswith("limits."):
+        code = field.removeprefix("limits.")
+        return next((text for known, text in _codes() if code == known or code.startswith(f"{known}.")), code)
+    plain = field.removesuffix(".file")
+    named = (found + plain.removeprefix(start) for start, found in WORDS_OF if plain.startswith(start))
+    places = [place for name in named for place in (f"{name}_title", name, f"{name}.label", f"{name}.name")]
+    return next((said for place in places if (said := w.find(place)) is not None), field)
+
+
 def _anchor(whole: Whole, field: str) -> str:
     """Name the place of a field on its page."""
     for start in ("data.columns.", "data.bands."):
@@ -137,9 +180,17 @@ def _anchor(whole: Whole, field: str) -> str:
     if field.startswith("limits."):
         codes = [row["code"] for row in whole.section("limits").get("rows", ())]
         code = next((c for c in codes if field == f"limits.{c}" or field.startswith(f"limits.{c}.")), None)
-        return f"limit-{codes.index(code)}" if code is not None else "limits"
-    if writing.section_of(field) == "files":
+        if code is None:
+            return "limits"
+        part = field.removeprefix(f"limits.{code}").removeprefix(".") or "limit"
+        return f"{part}-{codes.index(code)}"
+    if writing.section_of(field) == "files" and field not in ("data.delimiter", "data.missing"):
         return "files"
+    named = next((f"inputs.{part}" for part in optional.NAMED if field.startswith(f"inputs.{part}.")), None)
+    if named is not None or field.startswith("inputs.order."):
+        return named or "inputs.order"
+    if field.startswith("system.languages."):
+        return "system.languages"
     return field
 
 
@@ -149,6 +200,8 @@ def _steps(whole: Whole, wrong: list[Wrong], names: Mapping[str, str]) -> list[S
         recorded = whole.sections.get(section)
         count = sum(w.section == section for w in wrong)
         state = "wrong" if count else "filled" if _is_begun(whole, section) else "empty"
+        if state == "empty" and section in OPTIONAL and (recorded is None or recorded.assigned_to is None):
+            state = "optional"
         if recorded is not None and recorded.confirmed_at is not None and not count:
             state = "confirmed"
         assigned = names.get(recorded.assigned_to or "", "") if recorded is not None else ""
@@ -157,12 +210,31 @@ def _steps(whole: Whole, wrong: list[Wrong], names: Mapping[str, str]) -> list[S
 
 
 def _colleagues(whole: Whole) -> dict[str, str]:
-    """Name those who may work on a draft, by id; nobody where the service has no accounts."""
+    """Name those who can answer for a section, by id; nobody where the service has no accounts.
+
+    Who reviews here and hands in nothing does not: what they review must not be their own words.
+    """
     organisation = whole.draft.organisation
     if organisation is None:
         return {}
     members = people.members(service().database, organisation)
-    return {m.person_id: m.name for m in members if Permission.SUBMIT in allowed(frozenset(m.roles))}
+    may = {m.person_id: allowed(frozenset(m.roles)) for m in members}
+    return {
+        m.person_id: m.name
+        for m in members
+        if Permission.SUBMIT in may[m.person_id]
+        or (Permission.CONTRIBUTE in may[m.person_id] and Permission.REVIEW not in may[m.person_id])
+    }
+
+
+def _may_submit(whole: Whole) -> bool:
+    return who.somebody().holds(Permission.SUBMIT, whole.draft.organisation)
+
+
+def _is_mine(whole: Whole, section: str) -> bool:
+    """Tell whether a section is assigned to whoever asks."""
+    recorded, me = whole.sections.get(section), who.somebody()
+    return recorded is not None and me.person_id is not None and recorded.assigned_to == me.person_id
 
 
 def _columns(whole: Whole) -> list[dict[str, Any]]:
@@ -172,10 +244,18 @@ def _columns(whole: Whole) -> list[dict[str, Any]]:
 
 
 def _seen(whole: Whole) -> dict[str, Any] | None:
-    if whole.table is None:
-        return None
-    content = parts.noted(service().settings, whole.table.id)
+    return _seen_of(whole.table)
+
+
+def _seen_of(file: DraftFile | None) -> dict[str, Any] | None:
+    content = None if file is None else parts.noted(service().settings, file.id)
     return None if content is None else dict(json.loads(content))
+
+
+def _columns_with_answers(whole: Whole, seen: Mapping[str, Any] | None) -> list[str]:
+    """Name the columns that can hold decisions and scores: those of the predictions, also where data stand apart."""
+    of_predictions = _seen_of(whole.of_kind("predictions")) or seen
+    return [column["name"] for column in of_predictions["columns"]] if of_predictions else []
 
 
 def _show(whole: Whole, template: str, status: int = 200, **more: Any) -> BaseResponse:
@@ -190,6 +270,9 @@ def _show(whole: Whole, template: str, status: int = 200, **more: Any) -> BaseRe
         wrong=[w for w in wrong if not section or w.section == section],
         at={w.anchor: w for w in reversed(wrong) if w.section == section},
         colleagues=colleagues,
+        may_submit=(may_submit := _may_submit(whole)),
+        may_fill=may_submit or _is_mine(whole, section),
+        mine=[s for s in steps if _is_mine(whole, s.section) and s.state != "confirmed"],
         route=whole.section("system").get("route", Route.DOCUMENTS.value),
         given=whole.section(section) if section else {},
         **more,
@@ -201,7 +284,12 @@ def _show(whole: Whole, template: str, status: int = 200, **more: Any) -> BaseRe
 def listing(lang: str) -> str:  # noqa: ARG001  # read from the address by `words`
     """List the submissions that are being put together, and begin another."""
     me = who.somebody()
-    rows = drafts.listed(service().database, organisations=who.organisations(Permission.SUBMIT))
+    rows = drafts.listed(
+        service().database,
+        organisations=who.organisations(Permission.SUBMIT),
+        helped=me.where(Permission.CONTRIBUTE),
+        person=me.person_id,
+    )
     into = [] if me.is_alone else [(i, me.names[i]) for i in me.where(Permission.SUBMIT)]
     return render_template("wizard_list.html", rows=rows, into=into)
 
@@ -254,7 +342,7 @@ def overview(lang: str, draft_id: str) -> BaseResponse:  # noqa: ARG001
 def section(lang: str, draft_id: str, section: str) -> BaseResponse:  # noqa: ARG001
     """Show the page of one section."""
     whole = opened(draft_id)
-    if section not in SECTIONS:
+    if section not in SECTIONS or (section == "publication" and not optional.is_public_body(whole)):
         raise NotAllowed("there is no such section")
     return _show(whole, f"wizard_{section}.html", section=section, **_for_page(whole, section))
 
@@ -273,6 +361,8 @@ def _for_page(whole: Whole, section: str) -> dict[str, Any]:
                 "personal": forms.PERSONAL,
                 "terms_version": writing.TERMS_VERSION,
                 "most_days": settings.retention_days,
+                "sheet": optional.SHEET,
+                "has_training": whole.section("system").get("route") in (Route.MODEL, Route.PREDICTIONS),
             }
         case "files":
             route = Route(whole.section("system").get("route", Route.DOCUMENTS))
@@ -293,10 +383,35 @@ def _for_page(whole: Whole, section: str) -> dict[str, Any]:
                 "tasks": list(Task),
                 "outputs": list(Output),
                 "samplings": list(Sampling),
+                "answers": _columns_with_answers(whole, seen),
+                "trained": optional.TRAINING,
                 "column_roles": list(ColumnRole),
             }
+        case "publication":
+            from model_cards.exports.algorithm_register import FIELDS
+            from model_cards.exports.fria import POINTS
+
+            return {"register": [f for f in FIELDS if f.group != "hidden"], "fria": POINTS}
         case _:
-            return {"codes": _codes(), "new": forms.NEW_LIMITS, "seals": writing.seals_of(whole)}
+            return {
+                "codes": _codes(),
+                "new": forms.NEW_LIMITS,
+                "seals": writing.seals_of(whole),
+                "claimable": _claimable(),
+                "attributes": optional.attributes(whole),
+                "answers": optional.ANSWERS,
+            }
+
+
+def _claimable() -> dict[str, str]:
+    """Name the measures that can be claimed, as the checks that measure them do."""
+    from checks.accuracy.claims import KNOWN
+    from checks.registry import catalogue
+
+    document = words().documents
+    checks = (c for c in catalogue() if c.code.startswith("accuracy.") and c.code != "accuracy.claims")
+    measured = {measure: check.code for check in checks for measure in check.gives}
+    return {name: document.measure_name(measured[name], name) for name in KNOWN}
 
 
 def _guessed(whole: Whole, seen: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -304,7 +419,13 @@ def _guessed(whole: Whole, seen: Mapping[str, Any] | None) -> dict[str, Any]:
     given = dict(whole.section("columns"))
     if seen is None:
         return given
-    guess, is_counts = seen["guess"], whole.table is not None and whole.table.kind == "counts"
+    guess = dict(seen["guess"])
+    apart = whole.of_kind("predictions")
+    if apart != whole.table and (of_predictions := _seen_of(apart)) is not None:
+        # In a table of predictions alone what looks like an outcome is the decision.
+        found = of_predictions["guess"]
+        guess |= {"decision": found["decision"] or found["label"], "score": found["score"]}
+    is_counts = whole.table is not None and whole.table.kind == "counts"
     answers = [guess.get("decision"), guess.get("score")]
     roles, bands = {}, {}
     for column in seen["columns"]:
@@ -362,7 +483,9 @@ def keep(lang: str, draft_id: str, section: str) -> BaseResponse:
             names = [c["name"] for c in _columns(whole)]
             given = forms.columns(request.form, names, whole.section("system").get("route", ""))
         case "limits":
-            given = forms.limits(request.form, before)
+            given = forms.limits(request.form, before, tuple(_claimable()), optional.attributes(whole))
+        case "publication":
+            given = forms.publication(request.form, before)
         case _:
             raise NotAllowed("nothing is filled in there")
     drafts.keep(service().database, draft_id, section, given, actor=who.actor(ACTOR))
@@ -373,7 +496,12 @@ def keep(lang: str, draft_id: str, section: str) -> BaseResponse:
 
 
 def _onward(lang: str, whole: Whole, section: str) -> str:
-    """Give the address of the section after this one; of the check after the last."""
+    """Give the address of the section after this one; of the check after the last.
+
+    Whoever answers for this section alone stays, to confirm it.
+    """
+    if not _may_submit(whole):
+        return url_for("wizard.section", lang=lang, draft_id=whole.draft.id, section=section) + "#answering"
     following = [s for s in writing.needed(whole) if SECTIONS.index(s) > SECTIONS.index(section)]
     if not following:
         return url_for("wizard.check", lang=lang, draft_id=whole.draft.id)
@@ -481,11 +609,11 @@ def submit(lang: str, draft_id: str) -> BaseResponse:
     steps = _steps(whole, wrong, {})
     if me.is_alone and request.form.get("confirm") == "yes" and not wrong and not _lacking(whole):
         for step in steps:
-            if step.state != "confirmed":
+            if step.state not in SETTLED:
                 drafts.confirm(service().database, draft_id, step.section, person=None, name="", actor=who.actor(ACTOR))
         whole = opened(draft_id)
         steps = _steps(whole, wrong, {})
-    if wrong or _lacking(whole) or any(step.state != "confirmed" for step in steps):
+    if wrong or _lacking(whole) or any(step.state not in SETTLED for step in steps):
         return redirect(url_for("wizard.check", lang=lang, draft_id=draft_id) + "#wrong", 303)
     who.limited("submit")
     taken = receiving.start()
@@ -503,6 +631,7 @@ def submit(lang: str, draft_id: str) -> BaseResponse:
             origin=Origin(
                 draft=draft_id,
                 previous=whole.draft.previous,
+                hands=whole.hands(),
                 retention_days=int(whole.section("terms")["retention_days"]),
                 until_review=bool(whole.section("terms").get("until_review")),
             ),

@@ -6,6 +6,7 @@ import contextlib
 import io
 import struct
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,140 @@ def test_a_second_end_in_zip64_that_says_something_else_is_refused() -> None:
     assert codes(start + record + locator + end) == {"archive.zip64"}
     every = end[:8] + struct.pack("<HH", 0xFFFF, 0xFFFF) + end[12:]
     assert codes(start + record + locator + every) == {"archive.zip64"}
+
+
+ELSEWHERE = 0xFFFFFFFF
+ALL_WIDE = {"here": 0xFFFF, "count": 0xFFFF, "length": ELSEWHERE, "offset": ELSEWHERE}
+
+
+def in_64_bits(*values: int) -> bytes:
+    return struct.pack(f"<HH{len(values)}Q", 1, 8 * len(values), *values)
+
+
+def far(**changes: Any) -> dict[str, Any]:
+    """An entry of five bytes that states each of its sizes in 64 bits, in the directory and in its own header."""
+    given = {"size": ELSEWHERE, "packed": ELSEWHERE, "extra": in_64_bits(5, 5), "local_extra": in_64_bits(5, 5)}
+    return plain(**{**given, **changes})
+
+
+def streamed(**changes: Any) -> dict[str, Any]:
+    """The same, with its sizes behind its content."""
+    late = {"flags": 0x808, "local_crc": 0, "local_extra": in_64_bits(0, 0)}
+    return {**far(behind=struct.pack("<4sIQQ", b"PK\7\x08", zlib.crc32(b"hello"), 5, 5)), **late, **changes}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        raw_zip([far(), plain(name="b.txt")], wide={}),
+        raw_zip([far(), plain(name="b.txt")], wide={}, end=ALL_WIDE),
+        raw_zip([plain(), plain(name="b.txt")], wide={}, end={"offset": ELSEWHERE}),
+        raw_zip([far(), plain(name="b.txt")]),
+        raw_zip([plain(at=ELSEWHERE, extra=in_64_bits(0)), plain(name="b.txt")]),
+        raw_zip([far(at=ELSEWHERE) | {"extra": in_64_bits(5, 5, 0)}, plain(name="b.txt")]),
+        raw_zip([streamed(), plain(name="b.txt")], wide={}, end=ALL_WIDE),
+        raw_zip(
+            [streamed(size=5, packed=5, local_size=ELSEWHERE, local_packed=ELSEWHERE, extra=b""), plain(name="b.txt")]
+        ),
+        raw_zip([streamed(behind=struct.pack("<IQQ", zlib.crc32(b"hello"), 5, 5)), plain(name="b.txt")]),
+    ],
+)
+def test_values_in_64_bits_that_agree_are_read(content: bytes) -> None:
+    assert opened(content) == {"a.txt": b"hello", "b.txt": b"hello"}
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None, "another reader understands the same"
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        # The end of the archive.
+        *((raw_zip([plain()], wide={name: 7}), "archive.zip64") for name in ALL_WIDE),
+        *((raw_zip([plain()], wide={name: 7}, end=ALL_WIDE), "archive.broken") for name in ALL_WIDE),
+        *((raw_zip([plain()], wide={}, end={name: 7}), "archive.zip64") for name in ALL_WIDE),
+        *((raw_zip([plain()], end={name: mark}), "archive.zip64") for name, mark in ALL_WIDE.items()),
+        (raw_zip([plain()], wide={"left": 45}), "archive.zip64"),
+        (raw_zip([plain()], wide={"left": 2**63}), "archive.zip64"),
+        (raw_zip([plain()], wide={"begin": 0}), "archive.zip64"),
+        (raw_zip([plain()], wide={"begin": 2**64 - 1}), "archive.zip64"),
+        (raw_zip([plain()], wide={"disk": 1}), "archive.zip64"),
+        (raw_zip([plain()], wide={"disks": 2}), "archive.zip64"),
+        (raw_zip([plain()], wide={}).replace(b"PK\6\6", b"PK\6\5"), "archive.zip64"),
+        # An entry in the directory.
+        (raw_zip([far(extra=b"")]), "archive.zip64"),
+        (raw_zip([far(extra=in_64_bits(5))]), "archive.zip64"),
+        (raw_zip([far(extra=in_64_bits(5, 5, 0))]), "archive.zip64"),
+        (raw_zip([far(extra=in_64_bits(5, 5) * 2)]), "archive.zip64"),
+        (raw_zip([far(extra=in_64_bits(5, 5)[:-1])]), "archive.zip64"),
+        (raw_zip([plain(extra=in_64_bits(5, 5))]), "archive.zip64"),
+        (raw_zip([plain(extra=in_64_bits())]), "archive.zip64"),
+        (raw_zip([plain(at=ELSEWHERE)]), "archive.zip64"),
+        (raw_zip([plain(at=ELSEWHERE, extra=in_64_bits(2**64 - 1))]), "archive.short"),
+        (raw_zip([plain(at=ELSEWHERE, extra=in_64_bits(2**40))]), "archive.short"),
+        (raw_zip([far(extra=in_64_bits(6, 5))]), "archive.two_headers"),
+        (raw_zip([far(extra=in_64_bits(5, 6))]), "archive.two_headers"),
+        # Its own header.
+        (raw_zip([far(local_extra=b"")]), "archive.zip64"),
+        (raw_zip([far(local_extra=in_64_bits(5))]), "archive.zip64"),
+        (raw_zip([far(local_extra=in_64_bits(6, 5))]), "archive.two_headers"),
+        (raw_zip([far(local_extra=in_64_bits(5, 6))]), "archive.two_headers"),
+        (raw_zip([far(local_extra=in_64_bits(5, 5) * 2)]), "archive.zip64"),
+        (raw_zip([far(local_size=5, local_extra=in_64_bits(5))]), "archive.zip64"),
+        (raw_zip([plain(local_extra=in_64_bits(5, 5))]), "archive.zip64"),
+        (raw_zip([far(local_size=5, local_packed=5, local_extra=in_64_bits(5, 5))]), "archive.zip64"),
+        # What stands behind its content.
+        (raw_zip([streamed(behind=b"")]), "archive.hidden"),
+        (raw_zip([streamed(behind=struct.pack("<4sIII", b"PK\7\x08", zlib.crc32(b"hello"), 5, 5))]), "archive.hidden"),
+        (raw_zip([streamed(behind=struct.pack("<4sIQQ", b"PK\7\x08", zlib.crc32(b"hello"), 5, 6))]), "archive.hidden"),
+        (raw_zip([streamed(behind=struct.pack("<4sIQQ", b"PK\7\x08", 1, 5, 5))]), "archive.hidden"),
+        (raw_zip([streamed(behind=b"x" * 24)]), "archive.hidden"),
+        (raw_zip([streamed(local_size=0, local_packed=0, local_extra=b"")]), "archive.hidden"),
+    ],
+)
+def test_values_in_64_bits_that_disagree_are_refused(content: bytes, code: str) -> None:
+    assert codes(content) == {code}
+
+
+def test_what_stands_behind_a_streamed_entry_must_be_its_own_sizes() -> None:
+    told = {"flags": 0x808, "local_crc": 0, "local_size": 0, "local_packed": 0}
+    right = struct.pack("<4sIII", b"PK\7\x08", zlib.crc32(b"hello"), 5, 5)
+    assert opened(raw_zip([plain(behind=right, **told)])) == {"a.txt": b"hello"}
+    assert opened(raw_zip([plain(behind=right[4:], **told)])) == {"a.txt": b"hello"}
+    assert codes(raw_zip([plain(behind=b"sixteen bytes---", **told)])) == {"archive.hidden"}
+
+
+def test_an_archive_of_five_gigabytes_is_understood(tmp_path: Path) -> None:
+    size = 5 * 1024**3
+    with (tmp_path / "large.zip").open("w+b") as file:
+        header = struct.pack("<4s5H3I2H", b"PK\3\4", 45, 0x800, 0, 0, 0x21, 0, ELSEWHERE, ELSEWHERE, 5, 20)
+        file.write(header + b"a.txt" + in_64_bits(size, size))
+        begin = file.tell()
+        # A hole: it takes no room on the disk.
+        file.seek(begin + size)
+        second = raw_zip([plain(name="b.txt")])
+        local, directory = second[: 30 + 5 + 5], second[30 + 5 + 5 : -22]
+        file.write(local)
+        offset = file.tell()
+        file.write(
+            struct.pack("<4s6H3I", b"PK\1\2", 0x32D, 45, 0x800, 0, 0, 0x21, 0, ELSEWHERE, ELSEWHERE)
+            + struct.pack("<5H2I", 5, 20, 0, 0, 0, 0o100644 << 16, 0)
+            + b"a.txt"
+            + in_64_bits(size, size)
+        )
+        extra = in_64_bits(begin + size)
+        file.write(directory[:30] + struct.pack("<H", len(extra)) + directory[32:42] + struct.pack("<I", ELSEWHERE))
+        file.write(b"b.txt" + extra)
+        at = file.tell()
+        file.write(struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, 2, 2, at - offset, offset))
+        file.write(struct.pack("<4sIQI", b"PK\6\7", 0, at, 1))
+        file.write(struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, 2, 2, at - offset, ELSEWHERE, 0))
+        first, last = read_directory(file, 6 * 1024**3)
+        assert (first.path, first.size, first.start) == ("a.txt", size, begin)
+        pieces: list[bytes] = []
+        unpack(file, last, pieces.append)
+        assert pieces == [b"hello"]
+        with pytest.raises(Refused, match="more than"):
+            read_directory(file, 4 * 1024**3)
 
 
 def test_too_many_entries_are_refused() -> None:

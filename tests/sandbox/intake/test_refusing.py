@@ -406,6 +406,13 @@ def test_infinite_numbers_are_refused(refusal, tmp_path: Path) -> None:
     assert (only.code, only.params["row"]) == ("column.infinite", 3)
 
 
+def test_weights_too_large_to_be_squared_and_added_up_are_refused(refusal, tmp_path: Path) -> None:
+    columns = {"sex": "group", "outcome": "label", "income": "weight"}
+    folder = predictions(tmp_path / "s", table=csv_of().replace("2400", "2.4e61"), data={"columns": columns})
+    (only,) = refusal(folder).values()
+    assert (only.code, only.params["row"], only.params["most"]) == ("column.too_large", 3, "1e+60")
+
+
 def test_types_and_categories_that_do_not_fit_are_refused(refusal, tmp_path: Path) -> None:
     folder = predictions(
         tmp_path / "s",

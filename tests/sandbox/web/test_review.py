@@ -305,6 +305,19 @@ def test_reviewers_are_asked_by_a_day_after_which_it_is_overdue(office: Desk) ->
         assert json.loads(done[0].facts) == {"person": office.ids["second"], "due": due.isoformat()}
 
 
+def test_whoever_had_a_hand_in_it_judges_nothing_of_it_and_is_not_asked_to(office: Desk) -> None:
+    submission = office.hand_in()
+    with office.database.writing() as session:
+        session.get_one(Submission, submission).hands = [office.ids["second"]]
+    assert office.ids["second"] not in {
+        m.person_id for m in assigning.reviewers(office.database, office.row(submission))
+    }
+    refused = office.post("second", submission, "status", status="in_review")
+    assert refused.status_code == 422
+    assert "had a hand in it" in refused.text
+    assert office.post("reviewer", submission, "status", status="in_review").status_code == 303
+
+
 def test_whoever_handed_it_in_is_asked_for_no_review_of_it(office: Desk) -> None:
     own = office.hand_in(by="both")
     assert office.ids["both"] not in {m.person_id for m in assigning.reviewers(office.database, office.row(own))}

@@ -19,7 +19,7 @@ from sandbox.app import create_app
 from sandbox.drafting import jobs
 from sandbox.records import drafts, parts, queue, uploads
 from sandbox.records.database import Database, migrate
-from sandbox.records.tables import AuditEntry, Draft, DraftJob, State, Submission, now
+from sandbox.records.tables import AuditEntry, Draft, DraftJob, DraftSection, State, Submission, now
 from sandbox.review import budgets, people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
@@ -237,6 +237,75 @@ def test_bands_that_we_guessed_for_a_group_go_when_its_column_is_made_an_input(
     assert f'value="{bands[1]}"' not in ready.see("columns"), "whoever takes the bands of a group away wants none"
 
 
+def test_what_may_be_stated_beside_is_kept_shown_again_and_told_at_its_field(
+    wizard: Wizard, database: Database
+) -> None:
+    wizard.keep("system", {**SYSTEM, "route": "predictions", "licence": "EUPL-1.2", "languages": "nl; EN, dutch"})
+    page = wizard.see("system")
+    assert 'value="nl, en, dutch"' in page
+    assert 'id="why-system.languages"' in page
+    assert re.search(r'<details class="more" open><summary>Licence and languages', page)
+    wizard.keep("terms", {**TERMS, "cleaning": "Doubles left out.", "training_origin": "An older register."})
+    assert "Doubles left out." in wizard.see("terms")
+    assert "An older register." in wizard.see("terms")
+    limits = {"claim-accuracy": "0,87", "claim-f1": "high"}
+    wizard.keep("limits", limits)
+    page = wizard.see("limits")
+    assert 'value="0.87"' in page
+    assert 'id="why-claims.f1"' in page
+    wizard.keep("limits", {**limits, "claim-f1": ""})
+    assert _whole(database, wizard.id).section("limits")["claims"] == {"accuracy": "0.87"}
+
+
+def test_a_public_body_is_asked_what_the_register_asks_and_may_leave_it(wizard: Wizard) -> None:
+    wizard.keep("system", {**SYSTEM, "route": "documents"})
+    assert wizard.client.get(wizard.at("/publication")).status_code == 404
+    wizard.keep("system", {**SYSTEM, "route": "documents", "public_body": "yes"})
+    assert "may stay empty" in wizard.see("")
+    wizard.keep("publication", {"goal": "Sooner.", "begin_date": "last year", "category": ["Wonen", "none"]})
+    page = wizard.see("publication")
+    assert 'id="why-publication.begin_date"' in page
+    assert 'value="Wonen" checked' in page
+    assert "Sooner." in page
+    given = {"goal": "Sooner.", "fria-oversight": "A clerk decides."}
+    assert wizard.keep("publication", given).location.endswith("/check")
+    assert "A clerk decides." in wizard.see("publication")
+    sent = zipfile.ZipFile(io.BytesIO(wizard.client.get(wizard.at("/submission.zip")).data))
+    assert sent.read("publication.yaml") == b"goal: Sooner.\nfria:\n  oversight: A clerk decides.\n"
+
+
+def test_what_can_hold_the_decision_is_a_column_of_the_predictions_also_where_data_stand_apart(
+    ready: Wizard, database: Database, settings: Settings
+) -> None:
+    rows = "".join(f"{20 + i},{'yes' if i % 3 else 'no'}\n" for i in range(60))
+    ready.upload("data", "d.csv", f"age,granted\n{rows}".encode())
+    ready.upload("predictions", "p.csv", ("advice\n" + "yes\nno\n" * 30).encode())
+    for _ in range(2):
+        assert jobs.do_next(settings, database)
+    page = ready.see("columns")
+    offered = re.search(r'<select id="predictions.decision".*?</select>', page, re.S)
+    assert offered is not None
+    assert 'value="advice" selected' in offered[0], "our guess"
+    assert 'value="age"' not in offered[0]
+    assert 'name="role-1"' in page, "the roles are those of the columns of the data"
+
+
+def test_a_table_with_other_marks_is_looked_at_again_with_those(
+    ready: Wizard, database: Database, settings: Settings
+) -> None:
+    ready.upload("predictions", "p.csv", ("age^advice\n" + "20^yes\n-^no\n" * 30).encode())
+    assert jobs.do_next(settings, database)
+    assert "1 columns" in ready.see("columns")
+    ready.do("/files/written", delimiter="^", missing="-")
+    assert jobs.do_next(settings, database)
+    page = ready.see("columns")
+    assert "2 columns" in page
+    assert "30 missing" in page
+    assert re.search(r'value="\^"', ready.see("files"))
+    ready.do("/files/written", delimiter="^^")
+    assert 'id="why-data.delimiter"' in ready.see("files")
+
+
 def test_a_table_that_cannot_be_read_says_so_at_the_section_of_files(
     ready: Wizard, database: Database, settings: Settings
 ) -> None:
@@ -244,7 +313,7 @@ def test_a_table_that_cannot_be_read_says_so_at_the_section_of_files(
     assert jobs.do_next(settings, database)
     page = ready.see("files")
     assert 'id="wrong"' in page
-    assert "predictions.file" in page
+    assert "Files: Predictions</a>" in page
     assert "the section on files says what" in ready.see("columns")
 
 
@@ -264,7 +333,7 @@ def test_limits_are_recorded_with_digest_and_time_and_keep_their_first_time(wiza
 def test_a_limit_without_a_reason_is_not_recorded_and_says_so_there(wizard: Wizard, database: Database) -> None:
     wizard.keep("limits", {"code-0": "fairness.selection_rate.ratio", "at_least-0": "0.8"})
     assert _whole(database, wizard.id).section("limits")["seals"] == []
-    assert 'id="why-limit-0"' in wizard.see("limits")
+    assert 'id="why-reason-0"' in wizard.see("limits")
 
 
 def test_a_change_ends_a_confirmation_and_all_of_it_is_in_the_audit_log(wizard: Wizard, database: Database) -> None:
@@ -429,6 +498,113 @@ def test_a_section_is_confirmed_by_whom_it_was_assigned_to(world: Any) -> None:
     other.post(wizard.at("/terms/confirm"), data={"csrf": token})
     assert "Confirmed by DPO on" in wizard.see("terms")
     assert wizard.do("/terms/assign", person=secrets["them"][1]).status_code == 404
+
+
+def _member(world: Any, login: str, *roles: Role) -> tuple[FlaskClient, str]:
+    """Take somebody on in the first organisation who hands in nothing."""
+    _, _, database = world
+    organisation = people.organisation_of(database, "Town")
+    assert organisation is not None
+    person = people.create_person(database, login=login, name=login.upper(), password="four words differ", actor="t")
+    for role in roles:
+        people.give_role(database, person_id=person, organisation_id=organisation, role=role, actor="t")
+    return _signed_in(world, login), person
+
+
+def _signed_in(world: Any, login: str) -> FlaskClient:
+    as_person, _, database = world
+    client: FlaskClient = as_person("dev")
+    with client.session_transaction() as kept:
+        kept["secret"] = people.sign_in(database, login=login, password="four words differ")
+    return client
+
+
+def test_whoever_is_merely_a_member_fills_in_and_confirms_the_section_assigned_to_them(world: Any) -> None:
+    as_person, _, database = world
+    legal, person = _member(world, "legal", Role.MEMBER)
+    wizard = Wizard(as_person("dev"))
+    wizard.keep("system", SYSTEM)
+    assert legal.get(wizard.at("/terms")).status_code == 404, "before anything is assigned there is no such draft"
+    assert "No section is assigned to you" in legal.get("/en/drafts").text
+    wizard.do("/terms/assign", person=person)
+    page = legal.get("/en/drafts").text
+    assert "Loan advice" in page
+    assert "Begin" not in page
+    theirs = Wizard(legal, draft=wizard.id)
+    assert theirs.keep("terms", TERMS).location.endswith("/terms#answering")
+    assert 'name="accept"' in theirs.see("terms")
+    theirs.do("/terms/confirm")
+    assert "Confirmed by LEGAL on" in wizard.see("terms")
+    assert _whole(database, wizard.id).section("terms")["accepted_by"] == "LEGAL"
+
+
+def test_what_is_handed_in_names_whoever_had_a_hand_in_it(world: Any, settings: Settings) -> None:
+    as_person, secrets, database = world
+    legal, person = _member(world, "legal", Role.MEMBER)
+    wizard = Wizard(as_person("dev"))
+    _documents_only(wizard)
+    answer_all(wizard)
+    wizard.do("/terms/assign", person=person)
+    for section in ("system", "questionnaire", "files"):
+        wizard.do(f"/{section}/confirm")
+    Wizard(legal, draft=wizard.id).do("/terms/confirm")
+    submission = wizard.do("/submit").location.rpartition("/")[2]
+    found = queue.find(database, submission)
+    assert found is not None
+    assert found.hands == sorted([person, secrets["dev"][1]])
+    assert found.is_of(person)
+    assert not found.is_of(secrets["dpo"][1])
+
+
+def test_whoever_is_merely_a_member_reads_the_rest_and_changes_nothing_of_it(world: Any) -> None:
+    as_person, _, database = world
+    legal, person = _member(world, "legal", Role.MEMBER)
+    wizard = Wizard(as_person("dev"))
+    wizard.keep("system", SYSTEM)
+    wizard.keep("terms", TERMS)
+    wizard.do("/terms/assign", person=person)
+    theirs = Wizard(legal, draft=wizard.id)
+    page = theirs.see("system")
+    assert "You can read this section" in page
+    assert "<fieldset disabled>" in page
+    assert "/submission.zip" not in theirs.see("")
+    assert theirs.keep("system", {**SYSTEM, "name": "Changed"}).status_code == 403
+    assert theirs.create("predictions", "p.csv", 10).status_code == 403
+    assert theirs.client.post(theirs.at("/files/send"), data={"csrf": theirs.token}).status_code == 403
+    for path in ("/system/confirm", "/terms/assign", "/look", "/submit", "/forget", "/check"):
+        assert theirs.do(path, sure="yes", person=person).status_code == 403, path
+    for path in ("/check", "/submission.zip"):
+        assert legal.get(wizard.at(path)).status_code == 403, path
+    answering = f"/questions/{theirs.client.get(wizard.at('/questions')).location.rpartition('/')[2]}"
+    assert theirs.do(answering).status_code == 403
+    assert legal.post("/en/drafts", data={"csrf": theirs.token}).status_code == 403
+    assert _whole(database, wizard.id).section("system")["name"] == "Loan advice"
+    wizard.do("/terms/assign", person="")
+    assert legal.get(wizard.at("/terms")).status_code == 404, "nothing is assigned to them any more"
+
+
+def test_a_section_goes_to_nobody_who_reviews_or_only_reads(world: Any) -> None:
+    as_person, _, database = world
+    wizard = Wizard(as_person("dev"))
+    _, reviewer = _member(world, "reviewer", Role.REVIEWER, Role.MEMBER)
+    auditor_client, auditor = _member(world, "auditor", Role.AUDITOR)
+    for person in (reviewer, auditor):
+        assert wizard.do("/terms/assign", person=person).status_code == 404
+    with database.writing() as session:
+        session.add(DraftSection(draft=wizard.id, section="terms", assigned_to=auditor))
+    answer = auditor_client.post(wizard.at("/terms"), data={"csrf": wizard.token, **TERMS})
+    assert answer.status_code == 403, "an auditor changes nothing, whatever is assigned to them"
+
+
+def test_a_member_of_another_organisation_sees_no_draft_that_is_assigned_to_them(world: Any) -> None:
+    as_person, secrets, database = world
+    wizard = Wizard(as_person("dev"))
+    wizard.keep("system", SYSTEM)
+    with database.writing() as session:
+        session.add(DraftSection(draft=wizard.id, section="terms", assigned_to=secrets["them"][1]))
+    them = as_person("them")
+    assert them.get(wizard.at("/terms")).status_code == 404
+    assert "Loan advice" not in them.get("/en/drafts").text
 
 
 def test_a_draft_of_another_organisation_is_not_there(world: Any) -> None:
