@@ -28,17 +28,29 @@ CMD ["/usr/bin/python3", "--version"]
 
 FROM base AS service
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends python3-venv python3-pip libseccomp2 bubblewrap util-linux \
+    && apt-get install --yes --no-install-recommends python3-venv python3-pip libseccomp2 bubblewrap util-linux postgresql-client \
     && rm -rf /var/lib/apt/lists/* \
     && /usr/bin/python3 -m venv /opt/uv && /opt/uv/bin/pip install --no-cache-dir --disable-pip-version-check uv
 WORKDIR /srv/aiact-sandbox
-COPY pyproject.toml uv.lock README.md LICENSE Dockerfile ./
+ENV UV_PROJECT_ENVIRONMENT=/opt/aiact-sandbox UV_PYTHON=/usr/bin/python3 UV_NO_CACHE=1 UV_NATIVE_TLS=1
+# What is locked first: it changes less often than our code.
+COPY pyproject.toml uv.lock ./
+RUN /opt/uv/bin/uv sync --frozen --no-dev --no-install-project --all-extras
+COPY README.md LICENSE Dockerfile ./
 COPY checks checks
 COPY model_cards model_cards
 COPY sandbox sandbox
-ENV UV_PROJECT_ENVIRONMENT=/opt/aiact-sandbox UV_PYTHON=/usr/bin/python3 UV_NO_CACHE=1 UV_NATIVE_TLS=1
-RUN /opt/uv/bin/uv sync --frozen --no-dev --no-editable
-ENV PATH=/opt/aiact-sandbox/bin:/usr/bin:/bin AIACT_SANDBOX_STATE=/var/lib/aiact-sandbox MPLCONFIGDIR=/tmp/matplotlib
+RUN /opt/uv/bin/uv sync --frozen --no-dev --no-editable --all-extras
+# Nobody is root. Web and worker share files, so they are one user (aiact); what opens the engine's socket is another's, of
+# the same group, and so is MLflow, of neither.
+RUN groupadd --gid 10000 aiact && useradd --no-create-home --home-dir /tmp --uid 10000 --gid aiact aiact \
+    && useradd --no-create-home --home-dir /tmp --uid 10002 --gid aiact aiact-engine \
+    && useradd --no-create-home --home-dir /tmp --uid 10001 --user-group aiact-mlflow \
+    && install -d -m 0711 -o aiact -g aiact /var/lib/aiact-sandbox \
+    && install -d -m 0750 -o aiact-engine -g aiact /run/engine \
+    && install -d -m 0700 -o aiact-mlflow -g aiact-mlflow /mlflow
+ENV PATH=/opt/aiact-sandbox/bin:/usr/local/bin:/usr/bin:/bin AIACT_SANDBOX_STATE=/var/lib/aiact-sandbox HOME=/tmp MPLCONFIGDIR=/tmp/matplotlib
+USER 10000:10000
 VOLUME /var/lib/aiact-sandbox
 
 # No engine, and it opens no upload.
@@ -47,14 +59,20 @@ ENV AIACT_SANDBOX_LISTEN=0.0.0.0:8080 AIACT_SANDBOX_WORKER_BESIDE=0 AIACT_SANDBO
 EXPOSE 8080
 CMD ["aiact-sandbox", "serve"]
 
-# Its engine is reached through `aiact-sandbox engine-proxy`; the state lies under the same path as on that machine.
+# Its engine is reached through the next one; the state lies under the same path as on that machine.
 FROM service AS worker
 CMD ["aiact-sandbox", "worker"]
 
-# Knows neither state nor engine, and is an ordinary user.
+# Alone opens the engine's socket, by the group that is given to it where it is started.
+FROM service AS engine-proxy
+USER 10002:10000
+CMD ["aiact-sandbox", "engine-proxy", "--listen", "/run/engine/engine.sock"]
+
+# Knows neither state nor engine.
 FROM service AS mlflow
-RUN install -d -o 10001 -g 10001 /mlflow
+COPY docs/operating/serve-mlflow /usr/local/bin/serve-mlflow
+ENV MLFLOW_ACCOUNTS=sqlite:////mlflow/accounts.db
 USER 10001:10001
 EXPOSE 5000
-CMD ["mlflow", "server", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", \
+CMD ["serve-mlflow", "--host", "0.0.0.0", "--port", "5000", "--workers", "1", \
      "--backend-store-uri", "sqlite:////mlflow/mlflow.db", "--artifacts-destination", "/mlflow/artifacts"]

@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests run in as many processes as there are cores, a file at a time.
 JOBS ?= auto
 
-.PHONY: help setup dev demo test test-postgresql check bench serve faults slurm fuzz clean walls-podman walls-torch environments hand-over load journeys bundle bundle-test compose-test upgrade-test audit sbom
+.PHONY: help setup dev demo test test-postgresql check bench serve faults slurm spreading fuzz clean walls-podman walls-torch environments hand-over load journeys bundle bundle-test compose-test upgrade-test audit sbom
 
 help: ## list the commands
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ hand-over: dev ## make every document of four submissions, public and not, and h
 
 slurm: dev ## run submissions as jobs of a Slurm of this machine's own (as root, with slurm-wlm and munge)
 	@AIACT_SANDBOX_SLURM=1 $(BIN)/python -m pytest -p no:randomly --durations=5 tests/sandbox/test_slurm.py
+
+spreading: dev ## spread one assessment over workers of a cluster of this machine's own (as root, with PostgreSQL)
+	@AIACT_SANDBOX_SPREADING=1 $(BIN)/python -m pytest -s -p no:randomly --durations=5 tests/sandbox/test_spreading.py
 
 walls-podman: dev ## try the walls of rootless podman; run it as an ordinary user with podman's service started
 	@$(BIN)/python -m pytest -p no:randomly tests/contract/test_every_isolation.py tests/hostile/test_cells.py -k podman

@@ -27,14 +27,14 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from sandbox.errors import CellUnavailable
-from sandbox.isolation import docker, place, seccomp
+from sandbox.isolation import docker, looking, place, seccomp
 from sandbox.settings import Settings
 
 log = logging.getLogger(__name__)
 
 LARGEST_BODY_BYTES = 256 * 1024
-_CELL = "aiact-sandbox-cell-"
-_NAME = re.compile(rf"{_CELL}[0-9a-f]{{16}}")
+_NAME = re.compile(rf"({docker.CELL}|{docker.LOOK})[0-9a-f]{{16}}")
+_AMONG = re.compile(r"container:([0-9a-f]{64})")
 _IMAGE = re.compile(r"[a-z0-9][a-zA-Z0-9._/:@-]{0,254}")
 _CONTAINER = re.compile(r"/containers/([0-9a-f]{64})(?:/([a-z]+))?")
 _PARTS = ("code", "model", "upload", "socket")
@@ -71,7 +71,7 @@ class Rules:
         return cls(
             installation=place.installation(settings),
             image=docker.image_name(settings),
-            roots=tuple(place.open_folder(settings, name).resolve() for name in ("cells", "environments")),
+            roots=tuple(place.open_folder(settings, name).resolve() for name in place.ENTERED),
             runtime=settings.docker_runtime,
             remapped=remapped,
         )
@@ -79,6 +79,9 @@ class Rules:
 
 def cell_only(body: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
     """Compare the body of a `create` with what a cell must be, and write it anew.
+
+    What looks at a cell from outside is a cell as well: without files, with a command of its own, and among the
+    processes of a container that the caller has to look at.
 
     Args:
         body: as the SDK sends it. A field that is not named here must be absent or empty.
@@ -121,6 +124,9 @@ def cell_only(body: Mapping[str, Any], rules: Rules) -> dict[str, Any]:
         "Tmpfs": lambda v: isinstance(v, dict) and list(v) == [_SCRATCH] and _own_scratch(v[_SCRATCH], user),
         "Mounts": lambda v: isinstance(v, list) and all(_mountable(m, rules) for m in v),
     }
+    if _AMONG.fullmatch(str(host.get("PidMode"))):
+        config["Cmd"] = lambda v: v == looking.command()
+        limits |= {"PidMode": lambda v: isinstance(v, str), "Init": lambda v: v is False, "Mounts": lambda v: v == []}
     if rules.runtime:
         limits["Runtime"] = lambda v: v == rules.runtime
     if rules.remapped:
@@ -204,9 +210,13 @@ def _mountable(mount: object, rules: Rules) -> bool:
 
 
 def _beneath(source: str, root: Path) -> bool:
-    """Say whether a path is beneath a folder, written plainly and with no link in it."""
+    """Say whether a path is beneath a folder, written plainly and with no link in it, as far as can be seen."""
     path = Path(source)
-    return path.is_absolute() and str(path) == source and path.resolve() == path and root in path.parents
+    try:
+        plain = path.is_absolute() and str(path) == source and path.resolve(strict=True) == path
+    except OSError:
+        return False
+    return plain and root in path.parents
 
 
 class EngineConnection(http.client.HTTPConnection):
@@ -312,8 +322,10 @@ class _Call(BaseHTTPRequestHandler):
         name = self._query.get("name", "")
         if not _NAME.fullmatch(name):
             raise Forbidden("the name")
-        clean = json.dumps(cell_only(_json(body), self.server.rules)).encode()
-        self._forward("POST", f"/containers/create?name={name}", clean)
+        clean = cell_only(_json(body), self.server.rules)
+        if among := _AMONG.fullmatch(clean["HostConfig"].get("PidMode", "")):
+            self._owned(among[1])
+        self._forward("POST", f"/containers/create?name={name}", json.dumps(clean).encode())
 
     def _roots(self, mounts: Mapping[str, str]) -> Iterator[tuple[str, Path]]:
         cells, environments = self.server.rules.roots
@@ -395,7 +407,7 @@ def _json(content: bytes) -> dict[str, Any]:
 
 
 class EngineProxy(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """The server, listening on a socket that this user alone can open.
+    """The server, listening on a socket that this user and its group alone can open.
 
     Args:
         listen: path of our socket; one that is there already is replaced.
@@ -409,7 +421,7 @@ class EngineProxy(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, listen: Path, engine: Path, rules: Rules) -> None:
         self.engine, self.rules = engine, rules
         listen.unlink(missing_ok=True)
-        before = os.umask(0o177)
+        before = os.umask(0o117)
         try:
             super().__init__(str(listen), _Call)
         finally:
@@ -425,14 +437,17 @@ def serve(listen: Path, engine: Path, settings: Settings) -> None:
         settings: of this service.
 
     Raises:
-        CellUnavailable: no engine answers there, or the image cannot be built.
+        CellUnavailable: no engine answers there, the image cannot be built, or the state folder was not made yet.
     """
     url = f"unix://{engine}"
     reason = docker.engine_unavailable(settings, url)
     if reason is not None:
         raise CellUnavailable(reason)
     docker.build_image(settings, progress=log.info, url=url)
-    rules = Rules.of(settings, remapped=docker.user_namespaces_remapped(url))
+    try:
+        rules = Rules.of(settings, remapped=docker.user_namespaces_remapped(url))
+    except OSError as fault:
+        raise CellUnavailable(f"The state folder is not ready ({fault}): start the web process first.") from fault
     with EngineProxy(listen, engine, rules) as server:
         log.info("letting cells of image %s through to %s", rules.image, engine)
         server.serve_forever()

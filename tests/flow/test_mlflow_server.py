@@ -9,9 +9,11 @@ import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 from waitress.server import create_server
@@ -19,11 +21,13 @@ from waitress.server import create_server
 from sandbox.app import create_app
 from sandbox.records import mlflow_log
 from sandbox.records.database import Database, migrate
+from sandbox.records.examination import examine
 from sandbox.records.tables import new_id
 from sandbox.review import people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
 from sandbox.web import mlflow_pages
+from tests.conftest import ROOT
 from tests.make import postgres, runs
 from tests.make.s3 import bucket as make_bucket
 from tests.make.waiting import free_port, until_it_answers
@@ -31,6 +35,7 @@ from tests.make.waiting import free_port, until_it_answers
 pytestmark = [pytest.mark.network, pytest.mark.enable_socket]
 
 PASSWORD = "four words that differ"
+ACCOUNT = "service:a % word: of MLflow's"
 
 
 @pytest.fixture(scope="module")
@@ -42,14 +47,18 @@ def stores(postgres_server: str, s3: dict[str, str]) -> Iterator[tuple[str, str]
 
 @pytest.fixture(scope="module")
 def server(stores: tuple[str, str], s3: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A tracking server of MLflow's own, on this machine, with its runs in PostgreSQL and its artifacts in S3."""
+    """A tracking server of MLflow's own with one account, its runs in PostgreSQL and its artifacts in S3."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
+    account = folder / "account"
+    account.write_text(ACCOUNT)
     command = [
-        *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *(str(ROOT / "docs/operating/serve-mlflow"), "--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", stores[0], "--artifacts-destination", f"{stores[1]}/artifacts"),
     ]
     with (folder / "log").open("wb") as log:
         environment = {**os.environ, **mlflow_log.ENVIRONMENT, "MLFLOW_S3_ENDPOINT_URL": s3["AWS_ENDPOINT_URL"]}
+        environment |= {"MLFLOW_CREDENTIAL_FILE": str(account), "MLFLOW_ACCOUNTS": f"sqlite:///{folder}/accounts.db"}
+        environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
         # Processes for jobs of MLflow's own, which nothing here asks for.
         environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, env=environment)
@@ -66,8 +75,14 @@ def server(stores: tuple[str, str], s3: dict[str, str], tmp_path_factory: pytest
 def installation(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dict[str, str]]]:
     """A service with two organisations, each with a person who reads, and one assessed system of the same name."""
     folder = tmp_path_factory.mktemp("service")
+    (folder / "account").write_text(ACCOUNT)
     settings = Settings(
-        state=folder / "state", accounts="local", listen="127.0.0.1:8080", mlflow_tracking_uri=server, worker_beside=0
+        state=folder / "state",
+        accounts="local",
+        listen="127.0.0.1:8080",
+        mlflow_tracking_uri=server,
+        mlflow_credential_file=str(folder / "account"),
+        worker_beside=0,
     )
     migrate(settings)
     database = Database(settings)
@@ -112,6 +127,47 @@ def reading(installation: tuple[Settings, dict[str, str]]) -> Iterator[Any]:
 
     yield signed_in
     app.extensions["aiact_sandbox"].database.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("POST", "/graphql"),
+        ("GET", "/metrics"),
+        ("GET", "/openapi.json"),
+        ("GET", "/get-artifact?run_uuid=0&path=dossier.json"),
+        ("GET", "/api/2.0/mlflow/experiments/search?max_results=1"),
+        ("POST", "/api/2.0/mlflow/runs/create"),
+        ("GET", "/api/2.0/mlflow-artifacts/artifacts"),
+        ("POST", "/api/2.0/mlflow/users/create"),
+        ("GET", "/ajax-api/2.0/mlflow/experiments/search?max_results=1"),
+        ("POST", "/ajax-api/3.0/jobs/search"),
+        ("POST", "/v1/traces"),
+    ],
+)
+@pytest.mark.parametrize("account", ["", "service:wrong", "admin:password1234"])
+def test_the_server_answers_nobody_without_the_one_account(
+    installation: tuple[Settings, dict[str, str]], method: str, path: str, account: str
+) -> None:
+    name, _, password = account.partition(":")
+    address = installation[0].tracking_uri + path
+    answer = requests.request(method, address, json={}, auth=(name, password) if account else None, timeout=30)
+    assert answer.status_code in (401, 403), answer.text[:200]
+    assert "Loan decisions" not in answer.text
+
+
+def test_an_operator_is_told_of_a_credential_that_does_not_open_the_server(
+    installation: tuple[Settings, dict[str, str]], tmp_path: Path
+) -> None:
+    settings = installation[0]
+    (tmp_path / "account").write_text("service:wrong")
+    wrong = replace(settings, mlflow_credential_file=str(tmp_path / "account"))
+    told = [next(line for line in examine(each) if line.what == "mlflow") for each in (settings, wrong)]
+    assert [(line.held, line.observed, line.mend) for line in told] == [
+        (True, "answers 200", ""),
+        (False, "answers 401", "mend MLFLOW_CREDENTIAL_FILE"),
+    ]
 
 
 def test_runs_lie_in_postgresql_and_documents_in_s3(

@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
+import subprocess
+import sys
+import sysconfig
 import tempfile
 import threading
 import uuid
@@ -20,11 +24,12 @@ from docker.errors import APIError, DockerException
 from sandbox.engine_proxy import EngineConnection, EngineProxy, Forbidden, Rules, cell_only
 from sandbox.errors import CellUnavailable
 from sandbox.isolation import docker as backend
-from sandbox.isolation import place, seccomp
+from sandbox.isolation import looking, place, seccomp
 from sandbox.isolation.choose import choose, sweep
 from sandbox.isolation.interface import CellFiles, Limits
 from sandbox.settings import Settings
-from tests.conftest import skip_or_fail
+from tests.conftest import ROOT, skip_or_fail
+from tests.make.waiting import until
 from tests.make.walls import LOCAL_BASE, Wall, engine_proxied, wall_settings
 
 pytestmark = pytest.mark.docker
@@ -81,6 +86,39 @@ def test_a_cell_passes_and_is_written_anew_from_compared_fields(body: dict[str, 
     body["HostConfig"]["MaskedPaths"] = body["HostConfig"]["ReadonlyPaths"] = []
     body["hostConfig"] = {}
     assert cell_only(body, rules) == out
+
+
+@pytest.fixture
+def look(body: dict[str, Any]) -> dict[str, Any]:
+    """What the backend really sends for what looks at a cell from outside."""
+    host = body["HostConfig"]
+    host |= {"PidMode": f"container:{'0' * 64}", "Init": False, "Mounts": []}
+    return {**body, "Cmd": looking.command()}
+
+
+def test_what_looks_at_a_cell_is_a_cell_without_files(look: dict[str, Any], rules: Rules) -> None:
+    assert cell_only(look, rules)["HostConfig"]["PidMode"] == f"container:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        ("HostConfig", "PidMode", "host"),
+        ("HostConfig", "PidMode", "container:postgres"),
+        ("HostConfig", "Init", True),
+        ("HostConfig", "CapAdd", ["SYS_PTRACE"]),
+        ("HostConfig", "Mounts", [{"Target": "/c/model", "Source": "/", "Type": "bind", "ReadOnly": True}]),
+        ("", "Cmd", place.start_command("serve")),
+        ("", "Cmd", [*looking.command(), "1"]),
+        ("", "Cmd", ["/usr/bin/python3", "-I", "-c", "import os"]),
+        ("", "User", "0:0"),
+    ],
+)
+def test_nothing_else_looks_at_a_cell(look: dict[str, Any], rules: Rules, part: str, name: str, value: Any) -> None:
+    (look[part] if part else look)[name] = value
+    # A namespace of processes that is no cell's makes it no look, whose command is then no cell's.
+    with pytest.raises(Forbidden, match="Cmd" if name == "PidMode" else name):
+        cell_only(look, rules)
 
 
 HOST: dict[str, Any] = {
@@ -180,6 +218,7 @@ MOUNTS: dict[str, Callable[[dict[str, Any], Rules], None]] = {
     "a volume": change(Type="volume"),
     "another place inside": change(Target="/usr"),
     "packages of another's place": change(Target="/c/tree"),
+    "what is not there": lambda mount, rules: mount.update(Source=f"{rules.roots[0]}/nowhere/model"),
 }
 
 
@@ -297,7 +336,83 @@ def test_the_backend_proves_its_wall_and_runs_cells_through_the_proxy(
 def test_nobody_else_can_open_its_socket(url: str) -> None:
     path = Path(url.removeprefix("unix://"))
     assert path.is_socket()
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert path.stat().st_mode & 0o777 == 0o660
+
+
+def test_the_processes_of_a_container_of_others_are_not_looked_at(
+    url: str, look: dict[str, Any], stranger: str
+) -> None:
+    look["HostConfig"]["PidMode"] = f"container:{stranger}"
+    with backend.engine(url) as client, pytest.raises(APIError, match="no cell of this installation"):
+        client.api.create_container_from_config(look, "aiact-sandbox-look-0123456789abcdef")
+
+
+PROXY = """
+import sys
+from pathlib import Path
+from sandbox.engine_proxy import serve
+from sandbox.settings import Settings
+serve(Path(sys.argv[1]), Path("/var/run/docker.sock"), Settings.from_environment())
+"""
+WORKER = """
+import os
+from sandbox.isolation import docker, place
+from sandbox.isolation.interface import Limits
+from sandbox.settings import Settings
+settings = Settings.from_environment()
+attempts = docker.Docker(settings).prove(Limits())
+print(os.geteuid(), len(attempts), [a for a in attempts if not a.held])
+print(place.leases(settings), os.listdir(settings.state / "cells"), docker.containers(settings))
+"""
+WORKERS, PROXYS = 10000, 10002
+ENGINES = Path("/var/run/docker.sock")
+
+
+@as_root
+def test_the_wall_is_proved_where_neither_worker_nor_proxy_is_root(settings: Settings, url: str) -> None:
+    libraries = sysconfig.get_path("purelib")
+    if f"python{sys.version_info.major}.{sys.version_info.minor}" != Path("/usr/bin/python3").resolve().name:
+        skip_or_fail("these users may use the system's Python alone, which is another version")
+    folder = Path(tempfile.mkdtemp(prefix="aiact-", dir="/var/tmp"))
+    state, sockets = folder / "state", folder / "sockets"
+    folder.chmod(0o755)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "PYTHONPATH": f"{ROOT}:{libraries}",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "HOME": "/nonexistent",
+        "AIACT_SANDBOX_STATE": str(state),
+        "AIACT_SANDBOX_CELL_BASE_IMAGE": settings.cell_base_image,
+    }
+
+    def as_user(user: int, group: str, program: str, *words: str, **more: str) -> subprocess.Popen[str]:
+        identity = ["/usr/bin/setpriv", "--reuid", str(user), "--regid", str(WORKERS), group]
+        command = [*identity, "/usr/bin/python3", "-c", program, *words]
+        return subprocess.Popen(
+            command, env=environment | more, cwd="/", text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+
+    proxy = None
+    try:
+        for made, owner in ((state, WORKERS), (sockets, PROXYS)):
+            made.mkdir(mode=0o750)
+            os.chown(made, owner, WORKERS)
+        state.chmod(0o711)
+        lay_out = "from sandbox.isolation.place import lay_out; from sandbox.settings import Settings\n"
+        laid = as_user(WORKERS, "--clear-groups", lay_out + "lay_out(Settings.from_environment())")
+        assert (laid.communicate()[0], laid.returncode) == ("", 0)
+        socket = sockets / "engine.sock"
+        proxy = as_user(PROXYS, f"--groups={ENGINES.stat().st_gid}", PROXY, str(socket))
+        until(lambda: socket.exists() or proxy.poll() is not None, 60)
+        assert proxy.poll() is None, proxy.communicate()[0]
+        worker = as_user(WORKERS, "--clear-groups", WORKER, DOCKER_HOST=f"unix://{socket}")
+        told = worker.communicate(timeout=120)[0]
+        assert re.fullmatch(rf"{WORKERS} \d\d \[\]\n\[\] \[\] \[\]\n", told), told
+    finally:
+        if proxy is not None:
+            proxy.kill()
+            proxy.communicate()
+        shutil.rmtree(folder)
 
 
 def test_an_engine_that_is_gone_is_said_and_its_return_needs_no_restart(
