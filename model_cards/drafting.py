@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from checks.declaration import Declaration
@@ -123,9 +124,15 @@ class Part:
 
 def material_of(assessment: Assessment, lang: str) -> Material:
     """Give an assessment with the words of a language, as it stands once stored."""
-    # Stored, mappings are sorted: a document made with the dossier and one made from it later must be the same bytes.
-    stored = Dossier.from_json(assessment.dossier.to_json())
+    stored = _stored(assessment.dossier.to_json())
     return Material(assessment=assessment.model_copy(update={"dossier": stored}), words=Words(lang))
+
+
+@lru_cache(maxsize=2)
+def _stored(raw: bytes) -> Dossier:
+    """Read a dossier once for all the documents that are made of it one after the other."""
+    # Stored, mappings are sorted: a document made with the dossier and one made from it later must be the same bytes.
+    return Dossier.from_json(raw)
 
 
 def statement(material: Material) -> str:

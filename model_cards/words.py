@@ -14,10 +14,9 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-import yaml
-
 from checks.ai_act.risk import Contradiction
 from checks.finding import AppliedLimit, Finding, Measure, Outcome, Reason, Scalar
+from checks.resources import parsed
 
 _SMALLEST: Final = Decimal("0.00001")
 _NBSP: Final = "\u00a0"
@@ -55,18 +54,13 @@ def texts(lang: str) -> Mapping[str, Any]:
     found: dict[str, Any] = {"checks": {}}
     for entry in sorted(root.iterdir(), key=lambda f: f.name):
         if entry.name.endswith(".yaml"):
-            found[entry.name.removesuffix(".yaml")] = _parsed(entry.read_text(encoding="utf-8"))
+            found[entry.name.removesuffix(".yaml")] = parsed(entry.read_text(encoding="utf-8")) or {}
     families = root.joinpath("checks")
     if families.is_dir():
         for entry in sorted(families.iterdir(), key=lambda f: f.name):
             if entry.name.endswith(".yaml"):
-                found["checks"][entry.name.removesuffix(".yaml")] = _parsed(entry.read_text(encoding="utf-8"))
+                found["checks"][entry.name.removesuffix(".yaml")] = parsed(entry.read_text(encoding="utf-8")) or {}
     return found
-
-
-def _parsed(text: str) -> Any:
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader) or {}  # noqa: S506  # both are the safe loader; the first is the fast one
 
 
 _KEPT: Final = {" ", "\u00a0", "\u202f", "\u00ad"}
@@ -81,6 +75,8 @@ def visible(text: str) -> str:
     Returns:
         The text with each such character written as `[U+202E]`; a line break or tab in running text becomes a space.
     """
+    if text.isascii() and text.isprintable():
+        return text
     shown = []
     for character in text.replace("\r\n", "\n"):
         if character in "\n\t":

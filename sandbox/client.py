@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from sandbox.api.shapes import SubmissionShown
+from sandbox.api.shapes import SubmissionShown, WebhookGiven, WebhookList, WebhookMade, WebhookShown
 
 CHUNK = 1024**2
 LOOK_SECONDS = 1.0
@@ -60,7 +60,8 @@ class Client:
         if token and parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
             raise ValueError("a token is not sent over http, where others can read it: use https")
         self._parts, self._token, self._timeout = parts, token, timeout_seconds
-        self._base = parts.path.rstrip("/") + "/api/v1/submissions"
+        root = parts.path.rstrip("/") + "/api/v1"
+        self._base, self._hooks = f"{root}/submissions", f"{root}/webhooks"
 
     def submit(self, submission: Path, *, organisation: str = "") -> SubmissionShown:
         """Hand in a folder or a zip.
@@ -109,9 +110,25 @@ class Client:
         finally:
             partial.unlink(missing_ok=True)
 
+    def webhooks(self) -> list[WebhookShown]:
+        """List the webhooks of the organisation that the token is for."""
+        with self._ask("GET", self._hooks) as answer:
+            return WebhookList.model_validate_json(answer.read()).webhooks
+
+    def add_webhook(self, address: str) -> WebhookMade:
+        """Have an address told of each change; the secret that comes back is shown this once."""
+        body = WebhookGiven(address=address).model_dump_json().encode()
+        with self._ask("POST", self._hooks, body, {"Content-Type": "application/json"}) as answer:
+            return WebhookMade.model_validate_json(answer.read())
+
+    def remove_webhook(self, hook_id: str) -> None:
+        """Remove a webhook."""
+        with self._ask("DELETE", f"{self._hooks}/{quote(hook_id, safe='')}"):
+            pass
+
     @contextmanager
     def _ask(
-        self, method: str, path: str, body: IO[bytes] | None = None, headers: dict[str, str] | None = None
+        self, method: str, path: str, body: IO[bytes] | bytes | None = None, headers: dict[str, str] | None = None
     ) -> Iterator[http.client.HTTPResponse]:
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout)

@@ -330,6 +330,7 @@ def _section(key: str, title: str, first: str, rows: Sequence[tuple[Cell, ...]],
                 Column(title=words("comparing.after"), width=2),
             ),
             rows=tuple(rows),
+            under_its_title=True,
         )
     return Section(id=f"compare-{key}", title=title, blocks=(block,))
 

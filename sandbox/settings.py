@@ -43,6 +43,7 @@ class Settings:
         package_files: where that index keeps its files, if elsewhere; addresses with commas between.
         package_names: the packages that a model may ask for, with commas between; empty for any.
         package_sources: 1 where packages may be built from source, which runs their code in the builder's cell.
+        package_days: after how many days packages of models that no run has used are removed; 0 keeps them.
         docker_build_network: network of image builds (`host` where the default has no way out); may be empty.
         noise_budget: the most that epsilon of noisy public packages about the same data may add up to; 0 for no such
             packages.
@@ -61,6 +62,8 @@ class Settings:
         scheduler_tls: folder with `ca.pem`, `certificate.pem` and `key.pem`, by which scheduler, workers and service
             know each other; an authority of its own, that signs nothing else.
         scheduler_at_once: assessments on the cluster at once, and the most Slurm jobs.
+        scheduler_spread_seconds: how long its own cells must still need for an assessment on the cluster to ask idle
+            workers for theirs, by what its model has taken so far; 0 for never.
         worker_beside: 1 where the web service starts a worker beside itself, 0 where workers run elsewhere.
         log_format: `text`, or `json` for one JSON object per line.
         traces: address of an OpenTelemetry collector (OTLP over HTTP, as in `http://collector:4318/v1/traces`) that is
@@ -111,6 +114,7 @@ class Settings:
     package_files: str = ""
     package_names: str = ""
     package_sources: int = 0
+    package_days: int = 30
     noise_budget: float = 1.0
     retention_days: int = 30
     upload_bytes: int = 512 * 1024**2
@@ -123,6 +127,7 @@ class Settings:
     scheduler: str = ""
     scheduler_tls: str = ""
     scheduler_at_once: int = 8
+    scheduler_spread_seconds: int = 60
     worker_beside: int = 1
     log_format: str = "text"
     traces: str = ""

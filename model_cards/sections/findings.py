@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import replace
 
-from checks.finding import AppliedLimit, Finding, GroupMeasures, Item, LawRef, Measure, Outcome, Scalar
+from checks.finding import AppliedLimit, Finding, GroupMeasures, Item, LawRef, Measure, Outcome, Rejudge, Scalar
 from checks.registry import FAMILIES
 from model_cards.card import (
     Badge,
@@ -19,6 +19,7 @@ from model_cards.card import (
     Section,
     Table,
     Tone,
+    code,
     line,
     link,
     quiet,
@@ -106,6 +107,7 @@ def one(material: Material, finding: Finding, drawn: Sequence[Block] | None = No
     blocks += [*_items(material, finding, title), *pictures] if drawn is None else drawn
     says_not = words.says_not(finding, **material.declared())
     blocks.append(Paragraph(line=line(strong(f"{words('card.finding.says_not')}: "), says_not), tone=Tone.QUIET))
+    blocks.append(Paragraph(line=_again(material, finding), tone=Tone.QUIET))
     return Section(
         id=material.anchor(finding),
         title=title,
@@ -259,6 +261,21 @@ def group_name(material: Material, finding: Finding, group: GroupMeasures) -> st
         (f"{key}: " if several else "", unstated if value is None else value) for key, value in group.group.items()
     )
     return ", ".join(f"{key}{value}" for key, value in named) or unstated
+
+
+def _again(material: Material, finding: Finding) -> Line:
+    """Say what a finding bears on, and from what it can be found again; the commands stand once, under method."""
+    words = material.words
+    provisions = list(dict.fromkeys(ref.provision for ref in finding.law))
+    law = words("card.finding.bears_on", provisions=words.joined(provisions)) if provisions else ""
+    is_alone = finding.rejudge is Rejudge.DOSSIER and material.dossier.publication is None
+    return line(
+        f"{law} {words('card.finding.again')} ".lstrip(),
+        code(finding.check),
+        ", ",
+        link(words("card.finding.from_dossier" if is_alone else "card.finding.from_submission"), "method-again"),
+        ".",
+    )
 
 
 def _about_group(material: Material, group: GroupMeasures) -> Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from model_cards.card import (
@@ -38,6 +39,7 @@ def section(material: Material) -> Section:
             _definitions(material),
             _law(material),
             _versions(material),
+            _again(material),
             _digests(material),
         ),
     )
@@ -205,6 +207,28 @@ def _versions(material: Material) -> Section:
     named = "; ".join(f"{name} {version}" for name, version in sorted(material.dossier.versions.items()))
     said = Paragraph(line=line(f"{words('card.method.versions_caption')}: {named}."))
     return Section(id="method-versions", title=words("card.method.versions"), blocks=(said,), folded=True)
+
+
+def _again(material: Material) -> Section:
+    """Give the commands that find everything again, with all that they depend on beside submission and dossier."""
+    words, dossier = material.words, material.dossier
+    judged_by = ["--policy", dossier.policy.name, "--as-of", dossier.risk.as_of.isoformat()]
+    given = {"from_submission": ["assess", "submission.zip", *judged_by, "--seed", str(dossier.seed)]}
+    if dossier.publication is None:
+        given["from_dossier"] = ["judge", "dossier", *judged_by, "--rules", dossier.risk.rules_version]
+    entries = tuple(
+        Entry(
+            term=words(f"card.method.{key}"),
+            lines=(
+                line(
+                    code(shlex.join(["aiact-sandbox", *command, "--out", "again"])),
+                    quiet(f" – {words(f'card.method.{key}_note')}"),
+                ),
+            ),
+        )
+        for key, command in given.items()
+    )
+    return Section(id="method-again", title=words("card.method.again"), blocks=(Entries(entries=entries),))
 
 
 def _digests(material: Material) -> Section:

@@ -18,6 +18,9 @@ from sandbox.api.shapes import (
     SubmissionQuery,
     SubmissionShown,
     SubmitQuery,
+    WebhookGiven,
+    WebhookList,
+    WebhookMade,
 )
 
 PROBLEM: Final = "application/problem+json"
@@ -30,7 +33,7 @@ NAME: Final = {
 }
 EVENT: Final = {"type": "string", "contentMediaType": "application/json"}
 MEDIA: Final[dict[str, dict[str, Any]]] = {
-    "application/zip": {"type": "string", "format": "binary"},
+    "application/zip": {"type": "string", "format": "binary", "minLength": 1},
     "application/json": {"type": "object"},
     "text/event-stream": {"type": "object", "properties": {"data": EVENT}},
     "*/*": {},
@@ -47,8 +50,9 @@ class Operation:
         answers: by status the model of its answer, or the media type of one that is no JSON; "" for an empty one.
         errors: statuses it may answer with a problem document.
         query: model of its parameters in the query.
-        takes_zip: whether its body is a zip.
+        takes: media type of its body, or the model of one in JSON; "" for none.
         is_open: whether it needs no token.
+        is_of_people: whether it is there only on a service with accounts.
     """
 
     name: str
@@ -58,12 +62,14 @@ class Operation:
     answers: dict[int, type[BaseModel] | str]
     errors: tuple[int, ...]
     query: type[BaseModel] | None = None
-    takes_zip: bool = False
+    takes: type[BaseModel] | str = ""
     is_open: bool = False
+    is_of_people: bool = False
 
 
 ALL: Final = "/api/v1/submissions"
 ONE: Final = f"{ALL}/{{submission_id}}"
+HOOKS: Final = "/api/v1/webhooks"
 OPERATIONS: Final = (
     Operation(
         name="submissions",
@@ -82,7 +88,7 @@ OPERATIONS: Final = (
         answers={201: SubmissionShown},
         errors=(401, 403, 404, 413, 415, 422, 429),
         query=SubmitQuery,
-        takes_zip=True,
+        takes="application/zip",
     ),
     Operation(
         name="submission",
@@ -142,6 +148,34 @@ OPERATIONS: Final = (
         errors=(401, 404),
     ),
     Operation(
+        name="webhooks",
+        method="get",
+        path=HOOKS,
+        summary="List the webhooks of the organisation that the token is for",
+        answers={200: WebhookList},
+        errors=(401, 403, 404),
+        is_of_people=True,
+    ),
+    Operation(
+        name="add_webhook",
+        method="post",
+        path=HOOKS,
+        summary="Add a webhook; its secret is in this answer and in no other",
+        answers={201: WebhookMade},
+        errors=(400, 401, 403, 404, 409, 413, 415, 422, 429),
+        takes=WebhookGiven,
+        is_of_people=True,
+    ),
+    Operation(
+        name="remove_webhook",
+        method="delete",
+        path=f"{HOOKS}/{{hook_id}}",
+        summary="Remove a webhook, and what waits to be sent to it",
+        answers={204: ""},
+        errors=(401, 403, 404),
+        is_of_people=True,
+    ),
+    Operation(
         name="openapi",
         method="get",
         path="/api/v1/openapi.json",
@@ -160,13 +194,15 @@ def document(*, has_accounts: bool = True) -> dict[str, Any]:
     Args:
         has_accounts: whether the service asks for a token.
     """
-    models = sorted(
-        {m for o in OPERATIONS for m in o.answers.values() if not isinstance(m, str)} | {ProblemDocument},
-        key=lambda model: model.__name__,
+    operations = [o for o in OPERATIONS if has_accounts or not o.is_of_people]
+    sent = {m for o in operations for m in o.answers.values() if not isinstance(m, str)} | {ProblemDocument}
+    taken = {o.takes for o in operations if not isinstance(o.takes, str)}
+    _, schemas = models_json_schema(
+        [(m, "serialization") for m in sorted(sent, key=str)] + [(m, "validation") for m in sorted(taken, key=str)],
+        ref_template=SCHEMAS + "{model}",
     )
-    _, schemas = models_json_schema([(model, "serialization") for model in models], ref_template=SCHEMAS + "{model}")
     paths: dict[str, dict[str, Any]] = {}
-    for operation in OPERATIONS:
+    for operation in operations:
         described = paths.setdefault(operation.path, {})[operation.method] = _described(operation)
         if has_accounts:
             described["security"] = [] if operation.is_open else [{"token": []}]
@@ -202,7 +238,7 @@ def _described(operation: Operation) -> dict[str, Any]:
         }
     parameters: list[dict[str, Any]] = [
         {"name": name, "in": "path", "required": True, "schema": schema}
-        for name, schema in (("submission_id", ID), ("name", NAME))
+        for name, schema in (("submission_id", ID), ("hook_id", ID), ("name", NAME))
         if f"{{{name}}}" in operation.path
     ]
     described: dict[str, Any] = {
@@ -211,11 +247,8 @@ def _described(operation: Operation) -> dict[str, Any]:
         "responses": answers,
         "parameters": parameters + _in_query(operation.query),
     }
-    if operation.takes_zip:
-        described["requestBody"] = {
-            "required": True,
-            "content": {"application/zip": {"schema": {"type": "string", "format": "binary", "minLength": 1}}},
-        }
+    if operation.takes:
+        described["requestBody"] = {"required": True, **_content(operation.takes)}
     return described
 
 

@@ -162,6 +162,54 @@ class ReviewShown(BaseModel):
     judgements: list[Judgement] = Field(default_factory=list)
 
 
+class WebhookGiven(BaseModel):
+    """An address that is to be told of what happens to the submissions of an organisation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    address: str = Field(
+        min_length=1,
+        max_length=500,
+        description="an https address out on the internet, without user and fragment",
+        examples=["https://hooks.example.org/assessments"],
+    )
+
+
+class WebhookShown(BaseModel):
+    """One webhook.
+
+    Args:
+        status: of the last answer; 0 where there was none, None before the first.
+        tried: when something was last sent.
+    """
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: str
+    address: str
+    made: dt.datetime
+    status: int | None = None
+    tried: dt.datetime | None = None
+
+
+class WebhookMade(WebhookShown):
+    """A webhook that was just added.
+
+    Args:
+        secret: by which what it is sent is signed; shown this once.
+    """
+
+    secret: str
+
+
+class WebhookList(BaseModel):
+    """The webhooks of the organisation that the token is for, the oldest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    webhooks: list[WebhookShown]
+
+
 class ProblemDocument(BaseModel):
     """An error, by RFC 9457.
 

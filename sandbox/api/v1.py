@@ -19,7 +19,13 @@ from sandbox.api.shapes import (
     SubmissionQuery,
     SubmissionShown,
     SubmitQuery,
+    WebhookGiven,
+    WebhookList,
+    WebhookMade,
+    WebhookShown,
 )
+from sandbox.errors import NotAllowed
+from sandbox.notices import hooks
 from sandbox.records import queue, uploads
 from sandbox.records.tables import Submission
 from sandbox.records.uploads import CHUNK
@@ -58,13 +64,13 @@ def _json(given: BaseModel, status: int = 200) -> Response:
     return answer
 
 
-def _asked(model: type[Query]) -> Query:
-    """Read the query of this request, or refuse it with what is wrong."""
+def _asked(model: type[Query], given: object = None) -> Query:
+    """Read the query of this request, or what is given instead of it, or refuse it with what is wrong."""
     try:
-        return model.model_validate(request.args.to_dict())
+        return model.model_validate(request.args.to_dict() if given is None else given)
     except ValidationError as wrong:
         said = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in wrong.errors())
-        abort(422, f"The query is not as the description says. {said}.")
+        abort(422, f"The {'query' if given is None else 'body'} is not as the description says. {said}.")
 
 
 @blueprint.get("/openapi.json")
@@ -163,7 +169,7 @@ def files(submission_id: str) -> Response:
 @blueprint.get("/submissions/<submission_id>/files/<path:name>")
 def file(submission_id: str, name: str) -> BaseResponse:
     """Give one file of the dossier, as an export or a figure."""
-    return send_file_of(who.found_submission(submission_id), name, download=True)
+    return send_file_of(who.found_submission(submission_id), name)
 
 
 @blueprint.get("/submissions/<submission_id>/review")
@@ -187,3 +193,45 @@ def review(submission_id: str) -> Response:
             ],
         )
     )
+
+
+def _organisation() -> str:
+    """Give the one organisation that the token of this request is for."""
+    me = who.somebody()
+    if me.is_alone:
+        raise NotAllowed("there are no organisations here")
+    return me.where(Permission.MANAGE_WEBHOOKS)[0]
+
+
+@blueprint.get("/webhooks")
+def webhooks() -> Response:
+    """List the webhooks of the organisation that the token is for."""
+    found = hooks.listed(service().database, _organisation())
+    return _json(WebhookList(webhooks=[WebhookShown.model_validate(hook) for hook in found]))
+
+
+@blueprint.post("/webhooks")
+def add_webhook() -> Response:
+    """Add a webhook and give its secret this once: `{"address": "https://..."}`."""
+    organisation = _organisation()
+    if not request.is_json:
+        abort(415)
+    who.limited("webhook")
+    asked = _asked(WebhookGiven, request.get_json())
+    try:
+        hook = hooks.add(
+            service().database, organisation_id=organisation, address=asked.address, actor=who.actor(ACTOR)
+        )
+    except hooks.Unfit as unfit:
+        abort(409 if isinstance(unfit, hooks.Enough) else 422, f"The webhook cannot be added: {unfit}.")
+    secret = hooks.secret_of(service().settings, hook.id)
+    return _json(WebhookMade(**WebhookShown.model_validate(hook).model_dump(), secret=secret), 201)
+
+
+@blueprint.delete("/webhooks/<hook_id>")
+def remove_webhook(hook_id: str) -> Response:
+    """Remove a webhook, and what waits to be sent to it."""
+    there = hooks.remove(service().database, organisation_id=_organisation(), hook_id=hook_id, actor=who.actor(ACTOR))
+    if not there:
+        raise NotAllowed("there is no such webhook")
+    return Response(status=204)

@@ -36,7 +36,7 @@ def _new_password(stdin: bool) -> str:
     "--role",
     "roles",
     multiple=True,
-    type=click.Choice(["submitter", "owner", "reviewer", "auditor", "administrator"]),
+    type=click.Choice(["submitter", "owner", "reviewer", "auditor", "administrator", "member"]),
     default=("administrator",),
     show_default=True,
     help="What they are there; repeat it.",

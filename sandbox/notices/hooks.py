@@ -27,7 +27,11 @@ LONGEST = 500
 
 
 class Unfit(ValueError):
-    """The address cannot be used, or there are enough."""
+    """The address cannot be used."""
+
+
+class Enough(Unfit):
+    """The organisation has as many webhooks as it may."""
 
 
 def secret_of(settings: Settings, hook_id: str) -> str:
@@ -50,14 +54,12 @@ def listed(database: Database, organisation_id: str) -> Sequence[Webhook]:
         ).all()
 
 
-def add(database: Database, settings: Settings, *, organisation_id: str, address: str, actor: str) -> str:
-    """Add a webhook.
-
-    Returns:
-        Its secret, to be shown once.
+def add(database: Database, *, organisation_id: str, address: str, actor: str) -> Webhook:
+    """Add a webhook; whoever adds it is shown its secret once.
 
     Raises:
-        Unfit: the address is not one out on the internet with https, or there are enough.
+        Unfit: the address is not one out on the internet with https.
+        Enough: the organisation has as many as it may.
     """
     address = address.strip()
     try:
@@ -66,15 +68,15 @@ def add(database: Database, settings: Settings, *, organisation_id: str, address
         outgoing.look_up(address)
     except outgoing.NotReached as wrong:
         raise Unfit(str(wrong)) from wrong
-    hook_id = new_id()
+    hook = Webhook(id=new_id(), organisation=organisation_id, address=address, made=now())
     with database.writing() as session:
         if len(session.scalars(select(Webhook.id).where(Webhook.organisation == organisation_id)).all()) >= MOST:
-            raise Unfit("there are enough")
-        session.add(Webhook(id=hook_id, organisation=organisation_id, address=address, made=now()))
+            raise Enough(f"an organisation has {MOST} webhooks at most")
+        session.add(hook)
         audit.record(
-            session, actor=actor, action="webhook.added", subject=hook_id, facts={"organisation": organisation_id}
+            session, actor=actor, action="webhook.added", subject=hook.id, facts={"organisation": organisation_id}
         )
-    return secret_of(settings, hook_id)
+    return hook
 
 
 def remove(database: Database, *, organisation_id: str, hook_id: str, actor: str) -> bool:

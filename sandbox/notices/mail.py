@@ -23,13 +23,12 @@ class NotSent(Exception):
     """The mail was not taken."""
 
 
-def message(
-    settings: Settings, *, to: str, language: str, event: str, submission_id: str, notice_id: str
-) -> EmailMessage:
+def message(settings: Settings, *, to: str, language: str, event: str, about: str, notice_id: str) -> EmailMessage:
     """Write a mail.
 
     Args:
         event: as in `submission.done`.
+        about: id of the submission, or of the draft where the event is one of a draft.
         notice_id: names the mail, so that one that is sent twice can be told.
 
     Raises:
@@ -48,7 +47,8 @@ def message(
     made["Message-ID"] = f"<{notice_id}@{settings.mail_from.rpartition('@')[2]}>"
     made["Auto-Submitted"] = "auto-generated"
     made["Content-Language"] = lang
-    link = f"{settings.public_address}/{lang}/submissions/{submission_id}"
+    place = "drafts" if event.startswith("draft.") else "submissions"
+    link = f"{settings.public_address}/{lang}/{place}/{about}"
     made.set_content("\n\n".join((words(f"mail.{key}.text"), link, words("mail.why"), words.disclaimer)) + "\n")
     return made
 

@@ -48,6 +48,9 @@ MAILED: Final = frozenset(
 ASSIGNED: Final = "review.assigned"
 """What a reviewer gets mail of; the line's facts have the person's id under `person`."""
 
+SECTION_ASSIGNED: Final = "draft.assigned"
+"""What whoever has to fill in a section gets mail of; the line's subject is the draft, and `to` the person's id."""
+
 AT_ONCE: Final = 200
 _FIRST: Final = 1
 
@@ -81,6 +84,9 @@ def make(database: Database, *, with_mail: bool) -> int:
 
 
 def _of_line(session: Session, line: AuditEntry, with_mail: bool) -> None:
+    facts: dict[str, Any] = json.loads(line.facts)
+    if line.action == SECTION_ASSIGNED and with_mail:
+        _mail(session, line, facts.get("to"), SECTION_ASSIGNED)
     event = EVENTS.get(line.action, ASSIGNED if line.action == ASSIGNED else "")
     found = session.get(Submission, line.subject) if event else None
     if found is None or found.organisation is None:
@@ -89,13 +95,17 @@ def _of_line(session: Session, line: AuditEntry, with_mail: bool) -> None:
         hooks = select(Webhook).where(Webhook.organisation == found.organisation)
         for hook in session.scalars(hooks).all():
             put(session, hook, f"{line.number}-{hook.id}", event, body_of(event, found.id, line.at))
-    facts: dict[str, Any] = json.loads(line.facts)
-    to = facts.get("person") if event == ASSIGNED else found.submitted_by if event in MAILED else None
-    person = session.get(Person, to) if with_mail and isinstance(to, str) else None
+    if with_mail:
+        _mail(session, line, facts.get("person") if event == ASSIGNED else found.submitted_by, event)
+
+
+def _mail(session: Session, line: AuditEntry, to: object, event: str) -> None:
+    """Put one mail about the subject of a line into the table, where whom it is for wants mail of such a thing."""
+    person = session.get(Person, to) if isinstance(to, str) and event in (*MAILED, ASSIGNED, SECTION_ASSIGNED) else None
     # Whoever did it themselves knows.
     if person is not None and person.mail and line.actor != f"person:{person.login}":
         key = f"{line.number}-{person.id}"
-        session.add(Notice(id=key, person=person.id, event=event, body=found.id, put=now(), due=now(), tries=0))
+        session.add(Notice(id=key, person=person.id, event=event, body=line.subject, put=now(), due=now(), tries=0))
 
 
 def put(session: Session, hook: Webhook, key: str, event: str, body: dict[str, Any]) -> None:

@@ -50,13 +50,12 @@ def send_due(database: Database, settings: Settings, *, fetch: Fetch = outgoing.
 
 
 def _claim(database: Database) -> Notice | None:
+    due = select(Notice).where(Notice.due <= now())
+    if not database.has(due):
+        return None
     with database.writing() as session:
         notice = session.scalars(
-            select(Notice)
-            .where(Notice.due <= now())
-            .order_by(Notice.due, Notice.put)
-            .limit(1)
-            .with_for_update(skip_locked=True)
+            due.order_by(Notice.due, Notice.put).limit(1).with_for_update(skip_locked=True)
         ).first()
         if notice is not None:
             notice.due, notice.tries = now() + HELD, notice.tries + 1
@@ -109,7 +108,7 @@ def _by_mail(database: Database, settings: Settings, notice: Notice) -> bool:
             to=person.mail,
             language=person.language,
             event=notice.event,
-            submission_id=notice.body,
+            about=notice.body,
             notice_id=notice.id,
         )
         mail.send(settings, made)

@@ -62,6 +62,7 @@ def _sign_in_page(*, failed: bool, login: str, elsewhere: str = "") -> str:
         nobody=people.is_empty(service().database) and _has("local"),
         has_passwords=_has("local"),
         has_provider=_has("oidc"),
+        leaves=request.args.get("out") == "elsewhere" and _has("oidc") and bool(_leaving(words().lang)),
         registers=bool(service().settings.registration),
         minutes=int(people.LOCKED.total_seconds() // 60),
     )
@@ -173,11 +174,23 @@ def _begin(secret: str) -> None:
 
 @blueprint.post("/<lang:lang>/sign-out")
 def sign_out(lang: str) -> BaseResponse:
-    """End this session."""
+    """End this session; whoever came from a provider may end theirs there too."""
     require_token()
+    is_elsewhere = not who.somebody().has_password
     people.sign_out(service().database, str(session.get(who.SECRET, "")))
     session.clear()
-    return redirect(url_for("accounts.sign_in", lang=lang), 303)
+    return redirect(url_for("accounts.sign_in", lang=lang, out="elsewhere" if is_elsewhere else None), 303)
+
+
+@blueprint.get("/<lang:lang>/sign-out/elsewhere")
+def leave_elsewhere(lang: str) -> BaseResponse:
+    """Send the browser to where its session at the provider is ended, if the provider has such a place."""
+    address = _leaving(lang) if _has("oidc") else ""
+    return redirect(address or url_for("accounts.sign_in", lang=lang), 303)
+
+
+def _leaving(lang: str) -> str:
+    return _provider().leave(f"{service().settings.public_address}/", lang)
 
 
 @blueprint.get("/<lang:lang>/account")
@@ -192,9 +205,9 @@ def _account_page(**more: Any) -> str:
     tokens = people.tokens_of(database, str(me.person_id))
     scopes = [
         (f"{scope}:{organisation}", scope, me.names[organisation])
-        for organisation in me.where(Permission.READ)
+        for organisation, may in me.may.items()
         for scope in SCOPES
-        if SCOPES[scope] <= me.may[organisation]
+        if SCOPES[scope] <= may
     ]
     roles = {
         organisation: member.roles
@@ -300,7 +313,7 @@ def _organisation_page(organisation_id: str, **more: Any) -> str:
         name=me.names[organisation_id],
         parts=budgets.of(database, service().settings, organisation_id),
         webhooks=hooks.listed(database, organisation_id),
-        manages=me.holds(Permission.MANAGE_MEMBERS, organisation_id),
+        manages=me.holds(Permission.MANAGE_WEBHOOKS, organisation_id),
         **filled,
     )
 
@@ -312,15 +325,12 @@ def add_webhook(lang: str, organisation_id: str) -> BaseResponse:  # noqa: ARG00
     who.limited("webhook")
     address = request.form.get("address", "")
     try:
-        secret = hooks.add(
-            service().database,
-            service().settings,
-            organisation_id=organisation_id,
-            address=address,
-            actor=who.somebody().actor,
+        hook = hooks.add(
+            service().database, organisation_id=organisation_id, address=address, actor=who.somebody().actor
         )
     except hooks.Unfit:
         return make_response(_organisation_page(organisation_id, problem=True, address=address), 422)
+    secret = hooks.secret_of(service().settings, hook.id)
     return make_response(_organisation_page(organisation_id, secret=secret), 201)
 
 

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import secrets
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from sandbox import outgoing
 from sandbox.settings import Settings
 
 if TYPE_CHECKING:
     from authlib.integrations.requests_client import OAuth2Session
+
+log = logging.getLogger(__name__)
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 """Signatures of an id token that are taken; `none` and those with a shared secret are not."""
@@ -125,6 +128,24 @@ class Provider:
         name = claims.get("name") or claims.get("preferred_username") or ""
         return Vouched(issuer=about["issuer"], subject=claims["sub"], name=str(name), mail=str(mail or ""))
 
+    def leave(self, back: str, lang: str) -> str:
+        """Give the address at which somebody ends their session at the provider too; empty where it has none.
+
+        Args:
+            back: where the provider may send the browser afterwards; it must know this address of us.
+            lang: in which the provider may ask whether it is meant.
+        """
+        try:
+            address = str(self._about()[0].get("end_session_endpoint", ""))
+        except NotVouched as why:
+            log.warning("the provider cannot be asked where a session is ended: %s", why)
+            return ""
+        if urlsplit(address).scheme not in self._schemes:
+            return ""
+        # No id token goes along: it would have to be kept until then. The provider asks the person instead.
+        given = {"client_id": self._settings.oidc_client, "post_logout_redirect_uri": back, "ui_locales": lang}
+        return f"{address}{'&' if '?' in address else '?'}{urlencode(given)}"
+
     def _read(self, token: str, nonce: str, about: dict[str, Any]) -> dict[str, Any]:
         """Check an id token, and give what it claims."""
         from joserfc import jwt
@@ -196,12 +217,16 @@ class Provider:
                         raise NotVouched("the provider says that it is another")
                     keys = KeySet.import_key_set(self._get(about["jwks_uri"]))  # type: ignore[arg-type]  # checked there
                     for needed in ("authorization_endpoint", "token_endpoint"):
-                        if urlsplit(about[needed]).scheme not in ("https", "http" if self._is_plain else "https"):
+                        if urlsplit(about[needed]).scheme not in self._schemes:
                             raise NotVouched(f"{needed} is no https address")
                 except (outgoing.NotReached, JoseError, ValueError, KeyError, TypeError) as wrong:
                     raise NotVouched(f"the provider does not say what it is: {wrong}") from wrong
                 self._known = (time.monotonic(), about, keys)
             return self._known[1], self._known[2]
+
+    @property
+    def _schemes(self) -> tuple[str, ...]:
+        return ("https", "http") if self._is_plain else ("https",)
 
     @property
     def _is_plain(self) -> bool:

@@ -5,6 +5,7 @@ Assumes of its caller: nothing; a view that is reached was allowed. What has no 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 from flask import Flask, abort, current_app, g, redirect, request, session, url_for
@@ -15,7 +16,7 @@ from sandbox.records import audit, drafts, queue
 from sandbox.records.tables import Submission
 from sandbox.review import people
 from sandbox.review.people import ALONE, Identity
-from sandbox.review.permissions import ROUTES, Access, Permission
+from sandbox.review.permissions import ROUTES, SECTION_OF, Access, Permission
 from sandbox.web.limits import Limit
 
 SECRET = "secret"  # noqa: S105  # a field's name
@@ -169,10 +170,8 @@ def _require(who: Identity, permission: Permission) -> None:
             # What a reviewer began is not the submitter's to stop; what is wrong in those rows, not theirs to read.
             permission = Permission.REVIEW
     elif "draft_id" in values:
-        draft = drafts.find(_service().database, values["draft_id"])
-        if draft is None or not who.holds(Permission.READ, draft.organisation):
-            raise NotAllowed("there is no such draft")
-        organisation = draft.organisation
+        _require_of_draft(who, permission, values)
+        return
     elif "organisation_id" in values:
         organisation = values["organisation_id"]
         if not who.is_alone and organisation not in who.may:
@@ -183,3 +182,20 @@ def _require(who: Identity, permission: Permission) -> None:
         raise NotAllowed("not in any organisation", hidden=False)
     if not who.holds(permission, organisation):
         raise NotAllowed("not with these roles", hidden=False)
+
+
+def _require_of_draft(who: Identity, permission: Permission, values: Mapping[str, Any]) -> None:
+    """Refuse what a person may not do with a draft."""
+    database = _service().database
+    draft = drafts.find(database, values["draft_id"])
+    organisation = None if draft is None else draft.organisation
+    theirs = drafts.sections_of(database, values["draft_id"], who.person_id)
+    answers_for_some = bool(theirs) and who.holds(Permission.CONTRIBUTE, organisation)
+    if draft is None or not (who.holds(Permission.READ, organisation) or answers_for_some):
+        raise NotAllowed("there is no such draft")
+    if who.holds(Permission.SUBMIT, organisation):
+        return
+    section = values.get("section") or SECTION_OF.get(request.endpoint or "") or SECTION_OF.get(request.blueprint or "")
+    changes = request.method not in ("GET", "HEAD")
+    if permission is not Permission.CONTRIBUTE or not answers_for_some or (changes and section not in theirs):
+        raise NotAllowed("not with these roles, or not this section", hidden=False)

@@ -380,29 +380,39 @@ def comparison(lang: str, submission_id: str, other_id: str) -> BaseResponse:
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/card/model_card.<of>.html")
 def card(lang: str, submission_id: str, of: str) -> BaseResponse:  # noqa: ARG001
-    """Give the card as it stands in the dossier, under its own name, so that its links to its siblings work.
+    """Show the card as it stands in the dossier, with the way back above it; its links to its siblings work.
 
     It can run nothing.
     """
-    return send_file_of(who.found_submission(submission_id), f"model_card.{of}.html", download=False)
+    found = who.found_submission(submission_id)
+    written, pdf = _document(found, f"model_card.{of}.html"), f"model_card.{of}.pdf"
+    bar = render_template("card_bar.html", row=found, pdf=pdf if (written.parent / pdf).is_file() else "")
+    # After the link that skips to the content, before the first thing of the card.
+    return Response(written.read_bytes().replace(b"<header>", bar.encode() + b"<header>", 1), mimetype="text/html")
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/files/<path:name>")
 def file(lang: str, submission_id: str, name: str) -> BaseResponse:  # noqa: ARG001
     """Give one file of a dossier to be saved."""
-    return send_file_of(who.found_submission(submission_id), name, download=True)
+    return send_file_of(who.found_submission(submission_id), name)
 
 
-def send_file_of(found: Submission, name: str, *, download: bool) -> BaseResponse:
-    """Send one file of a dossier; 404 where there is no such file."""
+def send_file_of(found: Submission, name: str) -> BaseResponse:
+    """Send one file of a dossier to be saved; 404 where there is no such file."""
+    path = _document(found, name)
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    return send_file(path, mimetype=kind, as_attachment=True, download_name=path.name)
+
+
+def _document(found: Submission, name: str) -> Path:
+    """Find a file of a dossier that is about to be sent as a document, and note who reads it."""
     folder = folder_of(found)
     # Compared with what is there, never joined and hoped for.
     if name not in uploads.files_of(folder):
         abort(404)
     who.note_reading(found, name)
     g.is_document = True
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
-    return send_file(folder / name, mimetype=kind, as_attachment=download, download_name=Path(name).name)
+    return folder / name
 
 
 @blueprint.get("/<lang:lang>/submissions/<submission_id>/dossier.zip")

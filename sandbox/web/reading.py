@@ -1,4 +1,4 @@
-"""Read a dossier for the pages: the tree of its card, built once per dossier and language, and how to repeat it.
+"""Read a dossier for the pages: the tree of its card, built once per dossier and language.
 
 What was made of the same bytes is kept for the next reader; the bytes are read and hashed each time.
 """
@@ -6,7 +6,7 @@ What was made of the same bytes is kept for the next reader; the bytes are read 
 from __future__ import annotations
 
 import hashlib
-import shlex
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -43,26 +43,6 @@ class Reading:
         """Give a section of the card, or None."""
         return next((s for s in self.card.walk() if s.id == id_), None)
 
-    @property
-    def command(self) -> str:
-        """Give the command that repeats the assessment, with all that it depends on beside the submission itself."""
-        dossier = self.dossier
-        return shlex.join(
-            [
-                "aiact-sandbox",
-                "assess",
-                "submission.zip",
-                "--policy",
-                dossier.policy.name,
-                "--as-of",
-                dossier.risk.as_of.isoformat(),
-                "--seed",
-                str(dossier.seed),
-                "--out",
-                "again",
-            ]
-        )
-
 
 def read(folder: Path, digest: str, lang: str) -> Reading:
     """Read a dossier.
@@ -79,7 +59,14 @@ def read(folder: Path, digest: str, lang: str) -> Reading:
     # Asked of the bytes on disk each time: only what is made of them is kept.
     if hashlib.sha256(raw).hexdigest() != digest:
         raise Altered(folder.name)
-    return _made_of(raw, run, lang)
+    # Whoever asks for the same at the same time waits for it to be made once.
+    with _turn(digest, run, lang):
+        return _made_of(raw, run, lang)
+
+
+@lru_cache(maxsize=KEPT)
+def _turn(digest: str, run: bytes, lang: str) -> threading.Lock:  # noqa: ARG001  # a turn for each thing made
+    return threading.Lock()
 
 
 @lru_cache(maxsize=KEPT)

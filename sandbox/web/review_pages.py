@@ -100,7 +100,7 @@ def _desk_page(found: Submission, wrong: Wrong) -> str:
         following=reviews.NEXT[standing.status],
         may_review=me.holds(Permission.REVIEW, found.organisation),
         may_comment=me.holds(Permission.COMMENT, found.organisation),
-        is_own=found.submitted_by == me.person_id,
+        is_own=found.is_of(me.person_id),
         has_signed=me.person_id in {e.person for e in standing.signatures},
         moved=moved,
         changes=_changes(reading, found, moved) if moved is not None and moved.why else (),

@@ -18,7 +18,7 @@ from sandbox.settings import Settings
 
 PAGE_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 """Content policy of pages: everything from here, and no script or style inside a page."""
 
@@ -28,7 +28,7 @@ DOCUMENT_POLICY = (
 )
 """Content policy of documents out of a dossier: they run nothing, and have no origin."""
 
-MLFLOW_POLICY = PAGE_POLICY.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").replace(
+MLFLOW_POLICY = PAGE_POLICY.replace("style-src 'self'", "frame-src 'self'; style-src 'self' 'unsafe-inline'").replace(
     "img-src 'self' data:",
     "img-src 'self' data: blob:; font-src 'self' data:; manifest-src 'self'; worker-src 'self' blob:",
 )

@@ -9,8 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-import yaml
-
+from checks.resources import parsed
 from model_cards.words import Words
 
 LANGUAGES: Final = tuple(sorted(f.name for f in resources.files("sandbox.web").joinpath("locale").iterdir()))
@@ -35,7 +34,7 @@ def texts(lang: str) -> Mapping[str, str]:
     """
     folder = resources.files("sandbox.web").joinpath("locale", lang)
     files = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
-    return {k: v for f in files for k, v in _flat(yaml.safe_load(f.read_text(encoding="utf-8")), "")}
+    return {k: v for f in files for k, v in _flat(parsed(f.read_text(encoding="utf-8")), "")}
 
 
 def _flat(value: Any, key: str) -> list[tuple[str, str]]:
@@ -65,6 +64,10 @@ class Pages:
             KeyError: there is no such text: a fault of ours, found by the tests.
         """
         return self._texts[key].format(**params)
+
+    def find(self, key: str) -> str | None:
+        """Give a text without slots, or None where there is none."""
+        return self._texts.get(key)
 
     @property
     def disclaimer(self) -> str:
@@ -101,7 +104,9 @@ class Pages:
         own = self._texts.get(f"problem.{code}")
         if own is not None:
             return own.format_map(_Visible(params)), self.lang
-        found = self.documents.find(f"refusals.{code}", **params)
+        # What the algorithm register refuses has its words with the export for it.
+        place = f"exports.algorithm_{code.replace('.', '.problems.')}" if code.startswith("register.") else ""
+        found = self.documents.find(place or f"refusals.{code}", **params)
         if found is not None and "{" not in found:
             return found, self.lang
         return str(problem.get("message", "")), "en"

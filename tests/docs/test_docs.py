@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,24 @@ def test_the_first_check_page_runs_as_it_stands() -> None:
     assert len(code) >= 2
     for text in code:
         exec(compile(text, "docs/first_check.md", "exec"), space)
+
+
+def test_a_receiver_of_webhooks_checks_signatures_as_the_page_shows() -> None:
+    from sandbox.notices.hooks import signature
+
+    space: dict[str, Any] = {"__name__": "receiver"}
+    (code,) = blocks(ROOT / "docs" / "programs.md", "python")
+    exec(compile(code, "docs/programs.md", "exec"), space)
+    header = signature("whsec_1", 1_000_000, b"{}")
+    assert space["is_ours"]("whsec_1", header, b"{}", now=1_000_100)
+    for secret, body, now in (
+        ("whsec_2", b"{}", 1_000_100),
+        ("whsec_1", b"[]", 1_000_100),
+        ("whsec_1", b"{}", 1_000_400),
+    ):
+        assert not space["is_ours"](secret, header, body, now=now)
+    for broken in ("", "t=x,v1=y", "v1=", "t=1000000"):
+        assert not space["is_ours"]("whsec_1", broken, b"{}", now=1_000_100)
 
 
 @pytest.mark.bubblewrap

@@ -65,7 +65,7 @@ def test_from_the_first_page_to_the_report_and_a_second_version_with_other_limit
         )
         wizard.do("/check")
         assert jobs.do_next(settings, database)
-        assert "predictions" in wizard.see("check")
+        assert "Kolommen: Kolom met de beslissing" in wizard.see("check")
         assert wizard.do("/submit", confirm="yes").location.endswith("/check#wrong")
         wizard.keep("columns", {**given, "decision": "decision"})
         wizard.do("/check")
@@ -82,6 +82,10 @@ def test_from_the_first_page_to_the_report_and_a_second_version_with_other_limit
         reports.append(found)
         again = client.post(f"/nl/drafts/again/{found.id}", data={"csrf": wizard.token})
         wizard.id = again.location.split("/")[-2]
+        assert f"/nl/submissions/{found.id}" in wizard.see(""), (
+            "the page of the draft names what it is a new version of"
+        )
+        assert 'value="Loan advice"' in wizard.see("system")
     first, second = (
         json.loads((uploads.dossiers(settings) / str(r.dossier) / "run.json").read_bytes())["standing"] for r in reports
     )
@@ -89,6 +93,7 @@ def test_from_the_first_page_to_the_report_and_a_second_version_with_other_limit
     assert first == {"limits_changed": None, "results_before_limits": 0, **kept}
     assert second == {"limits_changed": True, "results_before_limits": 1, **kept}
     assert reports[1].previous == reports[0].id
+    assert reports[1].name.rpartition(" ")[0] == reports[0].name.rpartition(" ")[0] == "Loan advice"
     card = (uploads.dossiers(settings) / str(reports[1].dossier) / "model_card.en.md").read_text()
     assert "These limits were recorded after 1 earlier results" in card
     assert "12 days, then erased" in card

@@ -126,7 +126,10 @@ def test_a_person_hands_in_with_a_browser_and_reads_the_report(
     page.wait_for_url("**/report", timeout=60_000)
     assert page.get_by_role("heading", level=1).inner_text() == "Loan decisions"
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    page.frame_locator("iframe").get_by_role("heading", name="Card nl").wait_for()
+    page.get_by_role("link", name="De kaart lezen").click()
+    page.get_by_role("heading", name="Card nl").wait_for()
+    page.get_by_role("link", name="Naar het verslag").click()
+    page.wait_for_url("**/report")
     with page.expect_download() as download:
         page.get_by_role("link", name="Het hele dossier (zip)").click()
     assert Path(download.value.path()).read_bytes()[:2] == b"PK"

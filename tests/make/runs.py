@@ -151,7 +151,8 @@ def write(
     (folder / "dossier.json").write_bytes(made.to_json())
     (folder / "run.json").write_bytes(run.to_json())
     for lang in ("en", "nl"):
-        (folder / f"model_card.{lang}.html").write_text(f"<!doctype html><h1>Card {lang}</h1><script>alert(1)</script>")
+        page = f"<!doctype html><header><h1>Card {lang}</h1></header><script>alert(1)</script>"
+        (folder / f"model_card.{lang}.html").write_text(page)
         (folder / f"model_card.{lang}.md").write_text(f"# Card {lang}\n")
         (folder / f"model_card.{lang}.pdf").write_bytes(b"%PDF-1.7\n")
     for i in range(plots):
@@ -308,3 +309,10 @@ def a_while(submission: Path, *, progress: Callable[[Stage], None], cancel: thre
         if cancel.wait(0.1):
             raise Cancelled
     return quick(submission, progress=progress, cancel=cancel, **more)
+
+
+def seeded(submission: Path, **more: Any) -> Any:
+    """Assess in earnest, with questions that are drawn the same each time."""
+    from sandbox.assess import assess
+
+    return assess(submission, **{**more, "seed": 7})

@@ -177,14 +177,24 @@ def zipped(folder: Path, target: Path, *, inside: str = "") -> Path:
     return target
 
 
-def raw_zip(entries: Sequence[Mapping[str, Any]], *, before: bytes = b"", after: bytes = b"") -> bytes:
+def raw_zip(
+    entries: Sequence[Mapping[str, Any]],
+    *,
+    before: bytes = b"",
+    after: bytes = b"",
+    end: Mapping[str, int] | None = None,
+    wide: Mapping[str, int] | None = None,
+) -> bytes:
     """Write a zip byte by byte, so that each field can lie.
 
     Args:
         entries: each with `name` (str or bytes) and `content`; optional `local_name`, `size`, `local_size`, `packed`,
-            `flags`, `method`, `mode`, `crc`, `gap` (bytes before it), `at` (offset told in the directory), `extra`.
+            `flags`, `method`, `mode`, `crc`, `gap` (bytes before it), `at` (offset told in the directory), `extra`,
+            `local_extra`, `local_packed`, `local_crc`, `behind` (bytes after its content).
         before: bytes before the archive.
         after: bytes after it.
+        end: what the end states otherwise than is true: `here`, `count`, `length`, `offset`.
+        wide: writes an end in 64 bits too; beside the same names `left`, `begin`, `disk` and `disks`.
     """
     body, directory = bytearray(), bytearray()
     for entry in entries:
@@ -211,18 +221,25 @@ def raw_zip(entries: Sequence[Mapping[str, Any]], *, before: bytes = b"", after:
             method,
             0,
             0x21,
-            crc,
-            packed,
+            entry.get("local_crc", crc),
+            entry.get("local_packed", packed),
             entry.get("local_size", size),
             len(local),
-            0,
+            len(entry.get("local_extra", b"")),
         )
-        body += local + stored
+        body += local + entry.get("local_extra", b"") + stored + entry.get("behind", b"")
         directory += struct.pack(
             "<4s6H3I5H2I",
             *(b"PK\1\2", 0x314, 20, flags, method, 0, 0x21, crc, packed, size, len(name), len(extra), 0, 0, 0),
             *((entry.get("mode", 0o100644) << 16), at),
         )
         directory += name + extra
-    end = struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, len(entries), len(entries), len(directory), len(body), 0)
-    return before + bytes(body) + bytes(directory) + end + after
+    true = {"here": len(entries), "count": len(entries), "length": len(directory), "offset": len(body)}
+    whole = before + bytes(body + directory)
+    if wide is not None:
+        says = {**true, "left": 44, "begin": len(whole), "disk": 0, "disks": 1, **wide}
+        whole += struct.pack("<4sQ2H2I", b"PK\6\6", says["left"], 45, 45, 0, 0)
+        whole += struct.pack("<4Q", says["here"], says["count"], says["length"], says["offset"])
+        whole += struct.pack("<4sIQI", b"PK\6\7", says["disk"], says["begin"], says["disks"])
+    told = {**true, **(end or {})}
+    return whole + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, *(told[name] for name in true), 0) + after

@@ -35,11 +35,15 @@ HOSTILE = "<img src=x onerror=alert(1)>\u202e.csv"
 class Wizard:
     """One draft as a browser works on it."""
 
-    def __init__(self, client: FlaskClient, lang: str = "en") -> None:
-        self.client, self.lang = client, lang
-        found = re.search(r'name="csrf" value="([^"]+)"', client.get(f"/{lang}/drafts").text)
+    def __init__(self, client: FlaskClient, lang: str = "en", draft: str = "") -> None:
+        """Begin a draft, or work on one that is there."""
+        self.client, self.lang, self.id = client, lang, draft
+        page = client.get(f"/{lang}/drafts/{draft}/terms" if draft else f"/{lang}/drafts")
+        found = re.search(r'name="csrf" value="([^"]+)"', page.text)
         assert found is not None
         self.token = found[1]
+        if draft:
+            return
         answer = client.post(f"/{lang}/drafts", data={"csrf": self.token})
         assert answer.status_code == 303
         self.id = answer.location.split("/")[-2]
@@ -48,7 +52,7 @@ class Wizard:
         return f"/{self.lang}/drafts/{self.id}{path}"
 
     def see(self, section: str) -> str:
-        answer = self.client.get(self.at(f"/{section}"))
+        answer = self.client.get(self.at(f"/{section}".rstrip("/")))
         assert answer.status_code == 200, answer.location
         return answer.text
 

@@ -131,7 +131,7 @@ def test_the_callers_own_words_go_first(kind: str, english: Words) -> None:
     assert ">What it shows &amp; says</desc>" in svg
 
 
-@pytest.mark.parametrize("kind", ["group_rates", "bars", "effect"], indirect=True)
+@pytest.mark.parametrize("kind", ["group_rates", "bars", "effect", "importance"], indirect=True)
 def test_each_mark_tells_its_figures_under_the_pointer(kind: str, english: Words) -> None:
     root = ElementTree.fromstring(draw(figure(kind, names=("age", HOSTILE[0], "pay")), english))
     told = [e.findtext(f"{SVG}title") or "" for e in root.iter(f"{SVG}g") if e.find(f"{SVG}title") is not None]
@@ -140,6 +140,15 @@ def test_each_mark_tells_its_figures_under_the_pointer(kind: str, english: Words
     assert told[1].startswith("<script>alert(1)"), "as text, read back from escaped markup"
     if kind == "group_rates":
         assert "10 rows" in told[0]
+
+
+def test_each_step_of_a_decision_tells_its_figure_under_the_pointer(english: Words) -> None:
+    root = ElementTree.fromstring(draw(figure("decision", names=("age", HOSTILE[0], "pay")), english))
+    told = [e.findtext(f"{SVG}title") or "" for e in root.iter(f"{SVG}g") if e.find(f"{SVG}title") is not None]
+    assert len(told) == 3
+    assert told[0].startswith("age = age: ")
+    assert told[1].startswith("<script>"), "as text, read back from escaped markup"
+    assert all(re.search(r"[+−]\d", text) for text in told)
 
 
 def test_the_same_figure_gives_the_same_bytes_whatever_was_drawn_before(kind: str, english: Words) -> None:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
@@ -188,7 +189,7 @@ def test_what_a_cluster_cannot_do_with_is_refused_at_start_with_what_to_set(
     open_key = authority.write(tmp_path / "open")
     (open_key / "key.pem").chmod(0o640)
     for unfit, said in (
-        (replace(settings, database_url=""), "SQLite's locks do not hold across machines"),
+        (replace(settings, database_url=f"sqlite:///{tmp_path}/a.db"), "SQLite's locks do not hold across machines"),
         (replace(settings, scheduler="tcp://127.0.0.1:8786"), "must be a tls:// address"),
         (replace(settings, scheduler_tls=""), r"ca\.pem, certificate\.pem, key\.pem"),
         (replace(settings, scheduler_tls=str(open_key)), "chmod 600"),
@@ -221,3 +222,25 @@ def test_a_worker_keeps_its_own_signals_when_jobs_for_slurm_are_loaded() -> None
         cwd=ROOT,
     )
     assert said.stdout == "given back\n"
+
+
+def test_a_service_ends_without_a_fault_where_the_database_is_away(
+    settings: Settings, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Waiting:
+        cancelled = 0
+
+        def cancel(self) -> None:
+            Waiting.cancelled += 1
+
+    away = Database(replace(settings, database_url=f"postgresql+psycopg://nobody@127.0.0.1:{free_port()}/away"))
+    handing = cluster.Cluster(settings, away, lease_seconds=node.LEASE_SECONDS)
+    for name in ("a" * 32, "b" * 32):
+        claimed = queue.Claim(submission_id=name, token=1, attempt=1)
+        handing._handed.append(cluster._Handed(claimed=claimed, future=cast(Any, Waiting()), renewed=0))
+    handing.close()
+    away.close()
+    assert (handing.idle, Waiting.cancelled) == (True, 2)
+    assert [record.getMessage().partition(" ")[2] for record in caplog.records] == [
+        "waits until its lease is over: OperationalError"
+    ] * 2

@@ -7,18 +7,27 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from sandbox.errors import CannotStart
 from sandbox.records import keyring
+from sandbox.serving import serve
 from sandbox.settings import PREFIX, Settings
+from sandbox.worker import work
 from tests.conftest import ROOT, skip_or_fail
 
 ENGINE = "docker.sock"
-NEEDED = ("POSTGRES_PASSWORD", "SITE", "MASTER_KEY_FILE")
+NEEDED = ("POSTGRES_PASSWORD", "SITE", "DOCKER_GROUP")
+FIXED = {"STATE", "DATABASE_URL", "ADDRESS", "MLFLOW_TRACKING_URI", "MLFLOW_CREDENTIAL_FILE", "LISTEN", "WORKER_BESIDE"}
+FIXED |= {"ISOLATION", "LOG_FORMAT"}
+ELSEWHERE = {"SCRATCH", "PODMAN_SOCKET"}
+"""What only an installation of another kind is told."""
 
 
 @pytest.fixture
@@ -41,13 +50,46 @@ def test_every_container_starts_with_nothing_and_is_given_what_it_needs(compose:
     assert {(of["read_only"], *of["cap_drop"], *of["security_opt"]) for of in services.values()} == {
         (True, "ALL", "no-new-privileges:true")
     }
-    assert [name for name, of in services.items() if not of.get("cap_add")] == ["web", "engine-proxy", "mlflow"]
+    assert [name for name, of in services.items() if of.get("cap_add")] == []
     assert [name for name, of in services.items() if of.get("pid")] == ["worker"]
+
+
+def test_no_container_runs_as_root_and_none_as_another_ones_user_but_web_and_worker(compose: dict[str, Any]) -> None:
+    users = {name: of["user"] for name, of in compose["services"].items()}
+    assert [name for name, user in users.items() if not re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)] == []
+    assert users["web"] == users["worker"]
+    assert len({user.partition(":")[0] for user in users.values()}) == len(users) - 1
+    assert [name for name, of in compose["services"].items() if of.get("group_add")] == ["engine-proxy"]
+    # Its folders are the group's of those whose cells it looks at.
+    assert users["engine-proxy"].partition(":")[2] == users["worker"].partition(":")[2]
+    # Images are as unprivileged for whoever starts them without compose.
+    stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    said = {s.split()[2]: re.findall(r"^USER (\S+)$", s, re.MULTILINE) for s in stages[1:]}
+    built = {
+        name: said[of["build"]["target"]] or said["service"]
+        for name, of in compose["services"].items()
+        if "target" in of.get("build", {})
+    }
+    assert built == {name: [users[name]] for name in ("web", "worker", "engine-proxy", "mlflow")}
+    proxy = (ROOT / "docs/operating/proxy.Dockerfile").read_text(encoding="utf-8")
+    assert re.findall(r"^USER (\S+)$", proxy, re.MULTILINE) == [users["proxy"]]
+
+
+def test_each_setting_that_operators_are_told_of_is_set_or_passed_on(compose: dict[str, Any]) -> None:
+    told = re.findall(rf"`{PREFIX}([A-Z_]+)`", (ROOT / "docs/operations.md").read_text(encoding="utf-8"))
+    services = compose["services"]
+    given = {name for of in services.values() for name in of.get("environment", {})}
+    secret = {"MASTER_KEY", "OIDC_SECRET"}  # both have a file
+    assert {n for n in told if PREFIX + n not in given and not n.startswith("SCHEDULER")} == ELSEWHERE | secret
+    passed = {name for name in services["worker"]["environment"] if services["worker"]["environment"][name] is None}
+    assert {PREFIX + name for name in FIXED}.isdisjoint(passed)
+    assert {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", f"{PREFIX}FILES", f"{PREFIX}RESIDENCY"} <= passed
 
 
 def test_images_of_others_are_pinned_by_what_they_hold(compose: dict[str, Any]) -> None:
     given = [of["image"] for of in compose["services"].values() if not of["image"].startswith("aiact-sandbox-")]
-    given += re.findall(r"^ARG BASE_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
+    for file in ("Dockerfile", "docs/operating/proxy.Dockerfile"):
+        given += re.findall(r"^ARG \w+_IMAGE=(.+)$", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
     assert [name for name in given if not re.fullmatch(r"[a-z]+:[0-9a-z.-]+@sha256:[0-9a-f]{64}", name)] == []
     assert Settings().cell_base_image in given
     assert len(given) == 3
@@ -58,7 +100,10 @@ def test_only_the_proxy_listens_outside_and_it_reaches_the_web_process_alone(com
     assert [name for name, of in services.items() if of.get("ports")] == ["proxy"]
     front = {name for name, of in services.items() if "front" in of.get("networks", ())}
     assert front == {"proxy", "web"}
-    assert all(compose["networks"][n]["internal"] for n in ("front", "records"))
+    assert all(compose["networks"][n]["internal"] is True for n in ("front", "records"))
+    # The way out is closed unless an operator opens it, and is nobody else's.
+    assert compose["networks"]["beyond"]["internal"] == "${KEPT_IN:-true}"
+    assert {name for name, of in services.items() if "beyond" in of.get("networks", ())} == {"web", "worker"}
     assert {name for name, of in services.items() if "outside" in of.get("networks", ())} == {"proxy"}
 
 
@@ -66,12 +111,13 @@ def test_the_web_process_has_no_power_and_starts_no_worker(compose: dict[str, An
     web = compose["services"]["web"]
     assert (web["read_only"], web["cap_drop"]) == (True, ["ALL"])
     assert web["environment"][f"{PREFIX}WORKER_BESIDE"] == "0"
-    assert web["environment"][f"{PREFIX}ACCOUNTS"] == "local"
+    assert web["environment"][f"{PREFIX}ACCOUNTS"] == "${AIACT_SANDBOX_ACCOUNTS:-local}"
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:
     used = set(re.findall(r"\$\{([A-Z_]+)(:[?-])?", (ROOT / "compose.yaml").read_text(encoding="utf-8")))
-    assert used == {*((name, ":?") for name in NEEDED), ("STATE", ":-")}
+    usual = ("STATE", "SECRETS", "BACKUPS", "KEPT_IN", f"{PREFIX}ACCOUNTS", f"{PREFIX}MASTER_KEY_FILE")
+    assert used == {*((name, ":?") for name in NEEDED), *((name, ":-") for name in usual)}
 
 
 @pytest.mark.parametrize(
@@ -83,15 +129,14 @@ def test_every_setting_that_is_named_is_a_setting(file: str) -> None:
     assert named - known == set()
 
 
-def test_compose_accepts_it(tmp_path: Path) -> None:
+def test_compose_accepts_it() -> None:
     program = shutil.which("docker-compose")
     if program is None:
         skip_or_fail("docker-compose is not installed")
-    (tmp_path / "key").touch()
     given = {
         "POSTGRES_PASSWORD": "x",
         "SITE": "a.example",
-        "MASTER_KEY_FILE": str(tmp_path / "key"),
+        "DOCKER_GROUP": "999",
         "PATH": "/usr/bin:/bin",
     }
     command = [program, "-f", str(ROOT / "compose.yaml"), "config", "--quiet"]
@@ -152,3 +197,14 @@ def test_a_request_that_fails_is_logged_by_its_path_without_what_was_sent(
     assert any("incident" in message and "/en/submissions" in message for message in ours)
     assert not [message for message in ours if "Jansen" in message]
     app.extensions["aiact_sandbox"].database.close()
+
+
+@pytest.mark.parametrize("begin", [serve, work])
+def test_a_service_does_not_start_without_the_master_key_that_is_set(
+    settings: Settings, tmp_path: Path, begin: Callable[[Settings], None]
+) -> None:
+    (tmp_path / "short").write_bytes(b"short")
+    (tmp_path / "short").chmod(0o600)
+    for file, told in (("nowhere", "the master key cannot be read"), ("short", "a master key is 32 bytes")):
+        with pytest.raises(CannotStart, match=told):
+            begin(replace(settings, master_key_file=str(tmp_path / file)))

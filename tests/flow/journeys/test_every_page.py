@@ -159,13 +159,16 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 def drafted(client: FlaskClient, settings: Settings, database: Database) -> str:
     """Fill every section of a draft in, one of them wrong."""
     wizard = Wizard(client, "en")
-    wizard.keep("system", {**SYSTEM, "name": f"Draft {TURNED}", "provider_country": "Nederland"})
+    public = {"public_body": "yes", "provider_country": "Nederland"}
+    wizard.keep("system", {**SYSTEM, **public, "name": f"Draft {TURNED}"})
     wizard.keep("terms", TERMS)
     wizard.upload("predictions", f"{TURNED}.csv", submissions.csv_of().encode())
     assert jobs.do_next(settings, database)
     wizard.upload("document", f"{TURNED}.md", b"# A document\n")
     wizard.create("document", f"{TURNED} unfinished.md", 100)
-    wizard.keep("limits", {"code-0": "fairness.selection_rate.ratio", "at_least-0": "x", "reason-0": TURNED})
+    limit = {"code-0": "fairness.selection_rate.ratio", "at_least-0": "x", "reason-0": TURNED}
+    wizard.keep("limits", {**limit, "claim-accuracy": TURNED})
+    wizard.keep("publication", {"goal": TURNED, "website": TURNED, "fria-oversight": TURNED})
     answer_all(wizard)
     return wizard.id
 

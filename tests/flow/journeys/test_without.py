@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
+from sandbox.api.shapes import SubmissionShown
+from sandbox.client import Client
 from tests.make import submissions
 from tests.make.offices import PASSWORD, Desk, Office
 from tests.make.waiting import until
@@ -20,9 +25,9 @@ def zipped(tmp_path: Path) -> Path:
     return submissions.zipped(submissions.predictions(tmp_path / "s"), tmp_path / "loan check.zip")
 
 
-def tab_to(page: Any, selector: str) -> None:
+def tab_to(page: Any, selector: str, stops: int = 80) -> None:
     """Go on with the tab key until an element has the focus, and see that it shows."""
-    for _ in range(80):
+    for _ in range(stops):
         page.keyboard.press("Tab")
         if page.evaluate("s => document.activeElement.matches(s)", selector):
             outline = page.evaluate(
@@ -88,6 +93,102 @@ def test_the_wizard_is_filled_in_with_the_keyboard_alone(service: Office, browse
         page.keyboard.press("Enter")
     assert page.url.endswith("/questionnaire")
     assert not page.locator("#wrong").count()
+    ada.close()
+
+
+def judged_in_words(desk: Desk, reasons: str) -> None:
+    """With the keyboard alone, go on to the next finding that nobody judged, say why, and keep it."""
+    form = "form[action$='/review/judgements']"
+    tab_to(desk.page, f"{form} textarea", 400)
+    desk.page.keyboard.type(reasons)
+    while not desk.page.evaluate("document.activeElement.matches('button')"):
+        desk.page.keyboard.press("Tab")
+        if desk.page.evaluate("document.activeElement.matches('textarea')"):
+            desk.page.keyboard.type(reasons)
+    with desk.page.expect_navigation():
+        desk.page.keyboard.press("Enter")
+
+
+def on_paper(page: Any) -> str:
+    """Give the text of the page as it is printed, in one line."""
+    sheets = PdfReader(io.BytesIO(page.pdf())).pages
+    # Two letters that are set as one are two letters again.
+    return " ".join(unicodedata.normalize("NFKC", " ".join(sheet.extract_text() for sheet in sheets)).split())
+
+
+@pytest.fixture(scope="module")
+def submission(service: Office, tmp_path_factory: pytest.TempPathFactory) -> SubmissionShown:
+    client = Client(service.url, token=service.tokens["startup"])
+    done = client.wait(client.submit(submissions.predictions(tmp_path_factory.mktemp("small") / "s")).id)
+    assert done.state == "done", done.problems
+    return done
+
+
+@pytest.mark.timeout(600)
+def test_the_desk_is_worked_at_with_the_keyboard_alone_and_printed(
+    service: Office, browser: Any, submission: SubmissionShown
+) -> None:
+    rita = Desk(browser, service, "en")
+    page = rita.page
+    rita.sign_in("rita")
+    rita.go("/review")
+    tab_to(page, f"a[href$='{submission.id}/review']")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    decision = "form[action$='/review/status']"
+    tab_to(page, f"{decision} [value=in_review]", 400)
+    tab_to(page, f"{decision} button")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    judged_in_words(rita, "Six people say little.")
+    assert "Six people say little." in page.locator("main").inner_text()
+    # What one finding takes, the others take too.
+    while (waiting := rita.unjudged()) is not None:
+        for field in waiting.locator("textarea").all():
+            field.fill("Seen.")
+        rita.send("review.judge_keep", waiting)
+    page.reload()
+    tab_to(page, f"{decision} [name=status]", 400)
+    while not page.evaluate("document.activeElement.value === 'signed'"):
+        page.keyboard.press("ArrowDown")
+    tab_to(page, f"{decision} [name=no_conflict]")
+    page.keyboard.press("Space")
+    tab_to(page, f"{decision} textarea")
+    page.keyboard.type("Looked at.")
+    tab_to(page, f"{decision} button")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    printed = on_paper(page)
+    for said in ("Six people say little.", "Looked at.", "I do not confirm compliance", str(submission.dossier_digest)):
+        assert said in printed
+    for word in ("review.judge_keep", "review.keep", "desk.say_or_ask", "nav.label"):
+        assert rita.w(word) not in printed, "paper has nothing to press"
+    rita.close()
+
+
+def test_a_report_and_its_card_are_whole_on_paper_and_at_400_percent(
+    service: Office, browser: Any, submission: SubmissionShown
+) -> None:
+    ada = Desk(browser, service, "en", viewport={"width": 320, "height": 256})
+    ada.sign_in("ada")
+    page, w = ada.page, ada.w.documents
+    ada.go(f"/submissions/{submission.id}/report")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    printed = on_paper(page)
+    for heading in ("card.section.findings", "card.section.law", "card.section.unmeasured", "card.method.again"):
+        assert w(heading) in printed
+    page.get_by_role("link", name=ada.w("reading.card_open")).click()
+    page.wait_for_url("**/model_card.en.html")
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    printed = on_paper(page)
+    assert ada.w("review.to_report") not in printed
+    for finding in ("fairness.selection_rate", "accuracy.overall"):
+        assert f"{w('card.finding.again')} {finding}" in printed
+    assert w("card.method.definitions_caption") in printed, "what is folded on a screen is there on paper"
+    tab_to(page, "a[href$='/report']")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.url.endswith("/report")
     ada.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import socket
@@ -387,6 +388,201 @@ def test_a_fault_of_one_answer_leaves_the_next_one_possible() -> None:
     with pytest.raises(ModelFault) as second:
         conversation.predict(batch)
     assert second.value is first.value
+    conversation.close()
+
+
+WIDE = 400_000
+"""Rows of one number that fit into no socket of a test."""
+
+
+def frames(cell: socket.socket, count: int) -> list[int]:
+    """Read so many frames of batches, and give the sequence of each."""
+    cell.settimeout(5)
+    found = []
+    for _ in range(count):
+        head = cell.recv(wire.FRAME.size, socket.MSG_WAITALL)
+        if not head:
+            raise ConnectionError
+        _, _, kind, sequence, length = wire.FRAME.unpack(head)
+        left = length
+        while left:
+            left -= len(cell.recv(min(left, 65536)))
+        if kind == Kind.BATCH:
+            found.append(sequence)
+    return found
+
+
+def loaded(play: Callable[[socket.socket], None], *, narrow: bool = False, k: int = 1) -> Conversation:
+    """A conversation with a cell that plays this after its model was loaded."""
+    host, cell = socket.socketpair()
+
+    def all_of_it() -> None:
+        with cell, contextlib.suppress(OSError):
+            frames(cell, 1)
+            cell.sendall(ready())
+            play(cell)
+
+    conversation = Conversation(Process(connection=host), setup(k=k), Limits(answer_seconds=5.0))
+    if narrow:
+        host.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    threading.Thread(target=all_of_it, daemon=True).start()
+    conversation.load()
+    return conversation
+
+
+def numbers(count: int, value: float = 1.0) -> pa.Table:
+    """A batch of so many rows."""
+    return pa.table({"x": np.full(count, value)})
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_batches_that_were_sent_ahead_are_answered_in_their_order(narrow: bool) -> None:
+    def play(cell: socket.socket) -> None:
+        told = frames(cell, 2)
+        for sequence in told:
+            cell.sendall(answer([10.0 * sequence] * 3, sequence))
+        cell.sendall(answer([7.0], *frames(cell, 1)))
+        cell.recv(1)
+
+    conversation = loaded(play, narrow=narrow)
+    conversation.send(numbers(3))
+    conversation.send(numbers(0))
+    conversation.send(numbers(3))
+    assert conversation.take().tolist() == [[10.0]] * 3
+    assert conversation.take().shape == (0, 1)
+    assert conversation.take().tolist() == [[20.0]] * 3
+    assert conversation.predict(numbers(1)).tolist() == [[7.0]]
+    assert conversation.rows_asked == 7
+    conversation.close()
+
+
+def test_an_answer_to_what_was_not_yet_sent_breaks_the_protocol() -> None:
+    def play(cell: socket.socket) -> None:
+        cell.recv(1)
+        cell.sendall(answer([1.0] * WIDE))
+        cell.recv(1)
+        time.sleep(1)
+
+    conversation = loaded(play, narrow=True)
+    conversation.send(numbers(WIDE))
+    with pytest.raises(ModelFault) as raised:
+        conversation.take()
+    assert raised.value.code == "protocol"
+    conversation.close()
+
+
+def test_an_answer_too_many_is_not_taken_for_the_answer_to_the_next_batch() -> None:
+    def play(cell: socket.socket) -> None:
+        frames(cell, 3)
+        cell.sendall(answer([1.0], 1) + answer([9.0], 2) + answer([2.0], 2) + answer([3.0], 3))
+        cell.recv(1)
+
+    conversation = loaded(play)
+    for _ in range(3):
+        conversation.send(numbers(1))
+    assert conversation.take().tolist() == [[1.0]]
+    # Which of two answers is the model's is the model's affair; that there are two is seen at the next.
+    conversation.take()
+    with pytest.raises(ModelFault) as raised:
+        conversation.take()
+    assert raised.value.code == "protocol"
+    assert not conversation.usable
+    conversation.close()
+
+
+def test_after_a_fault_what_was_sent_ahead_is_dropped_and_the_next_question_meets_its_own_answer() -> None:
+    def play(cell: socket.socket) -> None:
+        frames(cell, 3)
+        cell.sendall(wire.answer_head(Kind.ANSWER, 1, Status.RAISED))
+        cell.sendall(answer([math.nan], 2) + answer([3.0], 3))
+        cell.sendall(answer([4.0], *frames(cell, 1)))
+        cell.recv(1)
+
+    conversation = loaded(play)
+    for _ in range(3):
+        conversation.send(numbers(1))
+    with pytest.raises(ModelFault, match="raised an error"):
+        conversation.take()
+    assert conversation.predict(numbers(1)).tolist() == [[4.0]]
+    conversation.close()
+
+
+def test_wide_answers_and_wide_batches_wait_for_each_other_only_as_long_as_it_takes() -> None:
+    def play(cell: socket.socket) -> None:
+        for _ in range(4):
+            (sequence,) = frames(cell, 1)
+            cell.sendall(answer([float(sequence)] * WIDE * 3, sequence, k=3))
+        cell.recv(1)
+
+    conversation = loaded(play, narrow=True, k=3)
+    for _ in range(4):
+        conversation.send(numbers(WIDE))
+    for sequence in range(1, 5):
+        assert (conversation.take() == sequence).all()
+    conversation.close()
+
+
+def test_a_cell_is_given_its_batch_while_another_one_is_waited_for() -> None:
+    has_all = threading.Event()
+
+    def slow(cell: socket.socket) -> None:
+        frames(cell, 1)
+        assert has_all.wait(5)
+        cell.sendall(answer([1.0]))
+        cell.recv(1)
+
+    def quick(cell: socket.socket) -> None:
+        frames(cell, 1)
+        has_all.set()
+        cell.sendall(answer([2.0] * WIDE))
+        cell.recv(1)
+
+    first, second = loaded(slow), loaded(quick, narrow=True)
+    first.beside = (second,)
+    first.send(numbers(1))
+    second.send(numbers(WIDE))
+    assert first.take().tolist() == [[1.0]]
+    assert (second.take() == 2.0).all()
+    first.close()
+    second.close()
+
+
+def test_the_end_of_a_cell_beside_is_told_by_its_own_answer() -> None:
+    def leaves(cell: socket.socket) -> None:
+        cell.recv(1)
+
+    def answers(cell: socket.socket) -> None:
+        frames(cell, 1)
+        time.sleep(0.3)
+        cell.sendall(answer([1.0]))
+        cell.recv(1)
+
+    first, second = loaded(answers), loaded(leaves, narrow=True)
+    first.beside = (second,)
+    second.send(numbers(WIDE))
+    first.send(numbers(1))
+    assert first.take().tolist() == [[1.0]]
+    with pytest.raises(ModelFault) as raised:
+        second.take()
+    assert raised.value.code == "crashed"
+    first.close()
+    second.close()
+
+
+def test_time_for_an_answer_counts_from_the_one_before_it() -> None:
+    def play(cell: socket.socket) -> None:
+        frames(cell, 2)
+        for sequence in (1, 2):
+            time.sleep(0.7)
+            cell.sendall(answer([1.0], sequence))
+        cell.recv(1)
+
+    conversation = loaded(play)
+    conversation._limits = Limits(answer_seconds=1.0)
+    for _ in range(2):
+        conversation.send(numbers(1))
+    assert conversation.take().tolist() == conversation.take().tolist() == [[1.0]]
+    conversation.close()
 
 
 def test_a_model_is_loaded_before_it_is_asked() -> None:
@@ -398,6 +594,9 @@ def test_a_model_is_loaded_before_it_is_asked() -> None:
     actor.start()
     conversation.load()
     assert conversation.predict(pa.table({"x": pa.array([], pa.float64())})).shape == (0, 3)
+    actor.join(2)
+    conversation.close()
+    cell.close()
     assert conversation.rows_asked == 0
     conversation.close()
     cell.close()

@@ -20,7 +20,7 @@ from sqlalchemy import select, update
 
 from sandbox import outgoing
 from sandbox.notices import hooks, mail, making, sending
-from sandbox.records import audit, queue
+from sandbox.records import audit, drafts, queue
 from sandbox.records.database import Database, migrate
 from sandbox.records.tables import Notice, Person, State, Webhook, now
 from sandbox.review import people
@@ -47,7 +47,8 @@ def organisation(database: Database) -> str:
 @pytest.fixture
 def hook(database: Database, settings: Settings, organisation: str, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setattr(outgoing, "look_up", lambda _address: None)
-    return hooks.add(database, settings, organisation_id=organisation, address="https://hook.example/", actor="test")
+    made = hooks.add(database, organisation_id=organisation, address="https://hook.example/", actor="test")
+    return hooks.secret_of(settings, made.id)
 
 
 def handed_in(database: Database, organisation: str | None, by: str | None = None) -> None:
@@ -162,11 +163,9 @@ def test_the_database_holds_no_secret_of_a_webhook(database: Database, organisat
 @pytest.mark.parametrize(
     "address", ["http://hook.example/", "https://127.0.0.1/", "https://[::1]/", "https://x y/", "file:///etc"]
 )
-def test_a_webhook_inside_or_unencrypted_is_refused(
-    database: Database, settings: Settings, organisation: str, address: str
-) -> None:
+def test_a_webhook_inside_or_unencrypted_is_refused(database: Database, organisation: str, address: str) -> None:
     with pytest.raises(hooks.Unfit):
-        hooks.add(database, settings, organisation_id=organisation, address=address, actor="test")
+        hooks.add(database, organisation_id=organisation, address=address, actor="test")
 
 
 @pytest.fixture
@@ -244,7 +243,7 @@ def test_whoever_handed_in_gets_a_mail_with_a_link_and_no_more(
 def test_a_certificate_that_is_not_trusted_gets_no_mail(settings: Settings, server: Controller) -> None:
     sends = replace(settings, mail_server=f"127.0.0.1:{server.port}", mail_from="sandbox@example.org")
     made = mail.message(
-        sends, to="a@example.org", language="en", event="submission.done", submission_id=SUBMISSION, notice_id="1"
+        sends, to="a@example.org", language="en", event="submission.done", about=SUBMISSION, notice_id="1"
     )
     with pytest.raises(mail.NotSent, match="SSL"):
         mail.send(sends, made)
@@ -258,7 +257,7 @@ def test_no_address_brings_a_header_or_a_second_reader(database: Database, setti
     assert not people.is_mail(to)
     sends = replace(settings, mail_from="sandbox@example.org")
     with pytest.raises(mail.NotSent):
-        mail.message(sends, to=to, language="en", event="submission.done", submission_id=SUBMISSION, notice_id="1")
+        mail.message(sends, to=to, language="en", event="submission.done", about=SUBMISSION, notice_id="1")
 
 
 def test_without_a_server_there_is_no_mail_and_a_reviewer_hears_of_what_is_assigned(
@@ -277,3 +276,23 @@ def test_without_a_server_there_is_no_mail_and_a_reviewer_hears_of_what_is_assig
     with database.reading() as session:
         (waits,) = session.scalars(select(Notice)).all()
     assert (waits.person, waits.event) == (person, "review.assigned")
+
+
+def test_whoever_is_asked_to_fill_in_a_section_hears_of_it_and_where_it_is(
+    database: Database, settings: Settings, organisation: str
+) -> None:
+    person = people.create_person(database, login="dpo", name="D", password="four words that differ", actor="test")
+    with database.writing() as session:
+        session.execute(update(Person).values(mail="d@example.org"))
+    making.make(database, with_mail=True)
+    draft = drafts.begin(database, actor="test", organisation=organisation)
+    drafts.assign(database, draft, "terms", person, actor="test")
+    drafts.assign(database, draft, "files", person, actor="person:dpo")
+    drafts.assign(database, draft, "terms", None, actor="test")
+    making.make(database, with_mail=True)
+    with database.reading() as session:
+        (waits,) = session.scalars(select(Notice)).all()
+    assert (waits.person, waits.event, waits.body) == (person, "draft.assigned", draft)
+    sends = replace(settings, mail_from="sandbox@example.org", address="https://sandbox.example.org")
+    made = mail.message(sends, to="d@example.org", language="nl", event=waits.event, about=waits.body, notice_id="1")
+    assert f"https://sandbox.example.org/nl/drafts/{draft}\n" in made.get_content()

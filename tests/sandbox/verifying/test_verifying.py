@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sandbox import contents, signing, timestamps, verifying
+from sandbox import contents, signing, timestamps
 from sandbox.cli import main
 from sandbox.keys.held import open_signer
 from sandbox.keys.listed import load_key_list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import from_schema
 from schemathesis.engine.events import FatalError, NonFatalError, ScenarioFinished
 
+from sandbox import outgoing
 from sandbox.api.description import OPERATIONS
 from sandbox.app import create_app
 from sandbox.engine import run
@@ -37,10 +39,11 @@ schemathesis.openapi.media_type("application/zip", strategies.binary(min_size=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
-    """A service with accounts, a token, and submissions that have ended, the oldest first."""
+    """A service with accounts, tokens to hand in and for webhooks, and ended submissions, the oldest first."""
 
     app: Flask
     token: str
+    manages: str
     submissions: tuple[str, ...]
 
     def get(self, path: str, **more: Any) -> Any:
@@ -72,6 +75,9 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         patch.setattr(people, "HASH", "argon2id:1:8:1")
         # Whoever asks what is allowed and what is not asks often.
         patch.setattr("sandbox.web.limits.Limit.allows", lambda *_: True)
+        # All names are out on the internet.
+        out = functools.partial(outgoing.look_up, resolve=lambda *_: ["93.184.216.34"])
+        patch.setattr(outgoing, "look_up", out)
         app = create_app(kept)
         database: Database = app.extensions["aiact_sandbox"].database
         organisation = people.create_organisation(database, name="Municipality", actor="test")
@@ -79,7 +85,10 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
         people.give_role(database, person_id=person, organisation_id=organisation, role=Role.OWNER, actor="test")
         identity = people.identify(database, people.sign_in(database, login="ada", password=PASSWORD) or "")
         assert identity is not None
-        token = people.make_token(database, identity, name="t", organisation_id=organisation, scope="submit", days=1)
+        token, manages = (
+            people.make_token(database, identity, name="t", organisation_id=organisation, scope=scope, days=1)
+            for scope in ("submit", "webhooks")
+        )
         made = []
         for name, entry in (("100% sure.zip", "quick"), ("second.zip", "quick"), ("third.zip", "refused")):
             submission = hand_in(kept, database, b"Benefits", name, organisation=organisation, by=person)
@@ -87,7 +96,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Known]:
             assert claimed is not None
             run(submission, kept, token=claimed.token, entry=f"tests.make.runs:{entry}")
             made.append(submission)
-        yield Known(app=app, token=token, submissions=tuple(made))
+        yield Known(app=app, token=token, manages=manages, submissions=tuple(made))
         database.close()
 
 
@@ -98,6 +107,14 @@ def test_every_answer_is_one_that_the_description_has(asked_at_random: Known) ->
     chosen = SchemathesisConfig.from_dict(
         {
             "headers": asked_with,
+            "operations": [
+                {
+                    "include-path-regex": "webhooks",
+                    "headers": {"Authorization": f"Bearer {known.manages}"},
+                    # No description can say which addresses are out on the internet.
+                    "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "404", "409", "422"]}},
+                }
+            ],
             "parameters": {"path.submission_id": known.submissions[0]},
             "generation": {"mode": "all", "max-examples": 12, "deterministic": True, "database": "none"},
         }

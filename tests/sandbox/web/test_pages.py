@@ -114,13 +114,22 @@ def test_a_report_shows_three_counts_the_class_and_the_card(
         assert f"<dt>{words(f'report.{key}')}</dt><dd>{count}</dd>" in text
     assert words.class_name("high_risk_annex_iii") in text
     assert "[" not in words.class_name("high_risk_annex_iii")
-    assert f'src="/{lang}/submissions/{done}/card/model_card.{lang}.html"' in text
-    assert 'sandbox="' in text
+    assert f'href="/{lang}/submissions/{done}/card/model_card.{lang}.html"' in text
+    for part in ("method", "law", "isolation", "unmeasured"):
+        assert f'card/model_card.{lang}.html#{part}"' in text, "each part of the card is one step away"
+    assert "aiact-sandbox judge dossier" in text
+    assert "<iframe" not in text
 
 
-def test_the_card_is_served_as_it_stands_and_can_run_nothing(client: FlaskClient, ended: Callable[..., str]) -> None:
-    answer = client.get(f"/nl/submissions/{ended('quick')}/card/model_card.nl.html")
-    assert answer.text == "<!doctype html><h1>Card nl</h1><script>alert(1)</script>"
+def test_the_card_is_shown_below_the_way_back_and_can_run_nothing(
+    client: FlaskClient, ended: Callable[..., str]
+) -> None:
+    done = ended("quick")
+    answer = client.get(f"/nl/submissions/{done}/card/model_card.nl.html")
+    before, _, card = answer.text.partition("</nav>")
+    assert card == "<header><h1>Card nl</h1></header><script>alert(1)</script>", "the card itself is as it was written"
+    assert f'href="/nl/submissions/{done}/report"' in before
+    assert f'href="/nl/submissions/{done}/files/model_card.nl.pdf"' in before
     policy = answer.headers["Content-Security-Policy"]
     assert policy.startswith("sandbox ")
     assert "allow-scripts" not in policy
@@ -128,7 +137,7 @@ def test_the_card_is_served_as_it_stands_and_can_run_nothing(client: FlaskClient
     assert "default-src 'none'" in policy
     # A card links to itself in the other language by its file name.
     sibling = answer.request.path.replace("model_card.nl", "model_card.en")
-    assert client.get(sibling).text.startswith("<!doctype html><h1>Card en")
+    assert client.get(sibling).text.count("<h1>Card en</h1>") == 1
     assert client.get(sibling.replace("model_card.en", "model_card.xx")).status_code == 404
 
 

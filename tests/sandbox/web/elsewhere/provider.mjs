@@ -2,8 +2,9 @@
 import { Provider } from "oidc-provider";
 
 const [port, back] = process.argv.slice(2);
+const home = new URL("/", back).href;
 const provider = new Provider(`http://127.0.0.1:${port}`, {
-  clients: [{ client_id: "sandbox", client_secret: "known to the test alone", redirect_uris: [back] }],
+  clients: [{ client_id: "sandbox", client_secret: "known to the test alone", redirect_uris: [back], post_logout_redirect_uris: [home] }],
   claims: { openid: ["sub"], profile: ["name"], email: ["email", "email_verified"] },
   cookies: { keys: ["of a test"] },
   findAccount: (_ctx, id) => ({

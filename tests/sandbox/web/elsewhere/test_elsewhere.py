@@ -78,24 +78,24 @@ def service(settings: Settings, issuer: str, **more: Any) -> Flask:
     return create_app(made)
 
 
-def at_the_provider(address: str, login: str) -> str:
+def at_the_provider(address: str, login: str, browser: requests.Session | None = None) -> str:
     """Sign in at the provider as a browser would; gives the address it sends the browser back to."""
-    with requests.Session() as browser:
-        answer = browser.get(address, allow_redirects=False, timeout=20)
-        for _ in range(12):
-            where = answer.headers.get("Location", "")
-            if where.startswith(BACK):
-                return where
-            if where:
-                address = requests.compat.urljoin(answer.url, where)
-                answer = browser.get(address, allow_redirects=False, timeout=20)
-                continue
-            action = re.search(r'<form[^>]* action="([^"]+)"', answer.text)
-            prompt = re.search(r'name="prompt" value="([^"]+)"', answer.text)
-            assert action is not None
-            assert prompt is not None
-            form = {"prompt": prompt[1], "login": login, "password": "any"}
-            answer = browser.post(action[1], data=form, allow_redirects=False, timeout=20)
+    browser = browser or requests.Session()
+    answer = browser.get(address, allow_redirects=False, timeout=20)
+    for _ in range(12):
+        where = answer.headers.get("Location", "")
+        if where.startswith(BACK):
+            return where
+        if where:
+            address = requests.compat.urljoin(answer.url, where)
+            answer = browser.get(address, allow_redirects=False, timeout=20)
+            continue
+        action = re.search(r'<form[^>]* action="([^"]+)"', answer.text)
+        prompt = re.search(r'name="prompt" value="([^"]+)"', answer.text)
+        assert action is not None
+        assert prompt is not None
+        form = {"prompt": prompt[1], "login": login, "password": "any"}
+        answer = browser.post(action[1], data=form, allow_redirects=False, timeout=20)
     raise AssertionError("the provider never came back")
 
 
@@ -136,8 +136,47 @@ def test_somebody_signs_in_with_a_real_provider_and_has_no_role(settings: Settin
     client.get("/nl/account")
     with client.session_transaction() as kept:
         csrf = kept["csrf"]
-    assert client.post("/nl/sign-out", data={"csrf": csrf}).status_code == 303
+    out = client.post("/nl/sign-out", data={"csrf": csrf})
+    assert out.status_code == 303
+    assert "/nl/sign-out/elsewhere" in client.get(out.location).text
     assert client.get("/nl/account").status_code == 303
+
+
+def at_the_end(address: str, browser: requests.Session) -> str:
+    """Say yes where the provider asks whether to sign out; gives the address it sends the browser back to."""
+    answer = browser.get(address, timeout=20)
+    form = re.search(r'<form[^>]* action="([^"]+)"', answer.text)
+    secret = re.search(r'name="xsrf" value="([^"]+)"', answer.text)
+    assert form is not None
+    assert secret is not None
+    given = {"xsrf": secret[1], "logout": "yes"}
+    return browser.post(form[1], data=given, allow_redirects=False, timeout=20).headers["Location"]
+
+
+@pytest.mark.network
+def test_who_signs_out_here_can_sign_out_at_the_provider_too(settings: Settings, issuer: str) -> None:
+    client = service(settings, issuer, oidc_private=1).test_client()
+    with requests.Session() as browser:
+        at_the_provider(client.get("/nl/sign-in/elsewhere").location, "ada", browser)
+        again = client.get("/nl/sign-in/elsewhere").location
+        assert at_the_provider(again, "", browser).startswith(BACK), "the provider knows them still"
+        leaving = client.get("/nl/sign-out/elsewhere")
+        assert leaving.status_code == 303
+        assert leaving.location.startswith(f"{issuer}/session/end?")
+        assert at_the_end(leaving.location, browser) == "http://127.0.0.1:8080/"
+        page = browser.get(client.get("/nl/sign-in/elsewhere").location, timeout=20)
+        assert 'name="login"' in page.text, "the provider asks who it is"
+
+
+@pytest.mark.parametrize("endpoint", [None, "http://login.example.org/end", "javascript:alert(1)"])
+def test_where_a_provider_has_no_place_to_sign_out_none_is_offered(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, endpoint: str | None
+) -> None:
+    about = {"issuer": ISSUER} | ({"end_session_endpoint": endpoint} if endpoint else {})
+    monkeypatch.setattr(Provider, "_about", lambda *_, **__: (about, None))
+    client = service(settings, ISSUER).test_client()
+    assert "sign-out/elsewhere" not in client.get("/en/sign-in?out=elsewhere").text
+    assert client.get("/en/sign-out/elsewhere").location == "/en/sign-in"
 
 
 @pytest.mark.network
