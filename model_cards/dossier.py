@@ -277,7 +277,7 @@ class LentCell(Fact):
     """A cell that another worker of the cluster opened for this assessment.
 
     Args:
-        worker: which one, as in the audit log.
+        worker: which one, by a number of this assessment alone.
         rows_answered: rows whose answers were taken from it.
         receipt: of this one cell: the wall there, as it was tried, and what the cell used. Its ending is `lost` where
             the worker or the way to it was gone, and `cancelled` where it was ended, before it could tell what it used.

@@ -67,7 +67,7 @@ def assess(
     seed: int | None = None,
     languages: Sequence[str] = ("en", "nl"),
     attested_by: str = "provider_machine",
-    who: str = "",
+    who: str | None = None,
     limits: Limits | None = None,
     progress: Callable[[Stage], None] | None = None,
     cancel: threading.Event | None = None,
@@ -89,7 +89,7 @@ def assess(
         seed: of all that is drawn; a fresh random one where not given (the dossier says which).
         languages: of the documents.
         attested_by: `provider_machine`, `service` or `reviewer`.
-        who: who ran it, as far as known.
+        who: who ran it; the user of this machine where not given, and nobody is named where it is empty.
         limits: of the cell.
         progress: told of each stage and step.
         cancel: set it to stop; the cell is gone within two seconds and nothing is written.

@@ -62,7 +62,7 @@ class Delivery:
         started: dt.datetime,
         seconds: Mapping[str, float],
         notes: Sequence[str] = (),
-        who: str = "",
+        who: str | None = None,
         standing: Standing | None = None,
     ) -> Assessment:
         """Write all files of the dossier into the draft.
@@ -86,7 +86,7 @@ class Delivery:
             seconds=dict(seconds),
             machine={"processor": platform.machine(), "system": platform.system(), "kernel": platform.release()},
             notes=tuple(notes),
-            who=who or _user(),
+            who=_user() if who is None else who,
             standing=standing,
         )
         assessment = Assessment(dossier=dossier, run=run, figures=tuple(figures))

@@ -345,6 +345,7 @@ def _in_child(
                 out=folder,
                 settings=settings,
                 attested_by="service",
+                who=settings.address,
                 organisation=(found.organisation or "") if found is not None else "",
                 progress=_Reporter(database, claimed),
                 cancel=cancel,

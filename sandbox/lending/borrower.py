@@ -212,6 +212,7 @@ class Borrowed:
         self._ended = threading.Event()
         self._lent: list[LentCell] = []
         self._notes: list[str] = []
+        self._names: dict[str, str] = {}
         self._begun = 0.0
         self._rows = self._answered = 0
 
@@ -411,7 +412,7 @@ class Borrowed:
             claim = self._membership
             if word is not Word.HERE or (said["submission_id"], said["token"]) != (claim.submission_id, claim.token):
                 return
-            worker = str(said["worker"])
+            worker = self._named(str(said["worker"]))
             link.send(Word.TOLD, self._told)
             link.wait_for(READY_SECONDS)
             word, body = link.receive()
@@ -423,6 +424,13 @@ class Borrowed:
             with self._lock:
                 self._links.discard(link)
             link.close()
+
+    def _named(self, worker: str) -> str:
+        """Give a worker the name it has in the receipt, which tells nothing of the cluster's machines."""
+        with self._lock:
+            name = self._names.setdefault(worker, f"Worker {len(self._names) + 1}")
+        log.info("%s of %s is %s", name, self._membership.submission_id, worker)
+        return name
 
     def _use(self, link: Link, worker: str, word: Word, said: dict[str, Any], board: Board) -> None:
         if word is not Word.LENT:
