@@ -252,7 +252,7 @@ class Data(Stated):
             if self.task is Task.MULTICLASS and len(self.classes) < 3:
                 problems.append(f"classes: name at least three classes of a multiclass task; {len(self.classes)} given")
             if self.favourable is not None and self.classes and self.favourable not in self.classes:
-                problems.append(f"favourable: {self.favourable!r} is not one of the classes {list(self.classes)}")
+                problems.append(f"favourable: {self.favourable!r} is not one of the classes {', '.join(self.classes)}")
         labels = [n for n, role in self.columns.items() if role is ColumnRole.LABEL]
         if len(labels) > 1:
             problems.append(f"columns: only one column can be the label; {', '.join(labels)} given")
@@ -382,7 +382,7 @@ class Declaration(Stated):
                 ("predictions.score_of", self.predictions.score_of if self.predictions else None),
             ):
                 if name is not None and self.data.classes and name not in self.data.classes:
-                    problems.append(f"{where}: {name!r} is not one of data.classes {list(self.data.classes)}")
+                    problems.append(f"{where}: {name!r} is not one of data.classes {', '.join(self.data.classes)}")
             if self.model is not None and (self.data.task is Task.REGRESSION) != (self.model.output is Output.VALUE):
                 problems.append("model.output: value belongs to a regression task, and a regression task to value")
         for code in self.limits:

@@ -94,6 +94,8 @@ class Client:
 
         Raises:
             FileExistsError: there is something at `out`.
+            Answered: there is no dossier yet, or it may not be read.
+            Unreachable: the service does not answer, or the connection broke before the dossier was whole.
         """
         if out.exists():
             raise FileExistsError(f"{out} is there already")

@@ -27,6 +27,7 @@ from model_cards.card import (
     line,
 )
 from model_cards.dossier import Dossier
+from model_cards.sections.findings import NOT_OF_PEOPLE
 from model_cards.words import Words
 
 SAME: Final = 1e-9
@@ -408,9 +409,21 @@ def _moved_row(moved: Moved, words: Words) -> tuple[Cell, ...]:
     name = words.measure_name(moved.check, moved.measure)
     title = f"{_titled(moved.check, moved.attribute, words)}: {name}"
     if moved.group:
-        title += f" ({moved.group})"
-    sides = (words("comparing.absent") if m is None else words.value(m) for m in (moved.before, moved.after))
+        title += f" ({_part(moved, words)})"
+    sides = (
+        words("comparing.absent") if m is None else words.value(words.said(moved.check, m))
+        for m in (moved.before, moved.after)
+    )
     return _row(title, *sides)
+
+
+def _part(moved: Moved, words: Words) -> str:
+    """Name what a figure is of: a group of people as its table has it, anything else in the reader's words."""
+    sort, _, part = moved.group.partition(": ")
+    if sort not in NOT_OF_PEOPLE or moved.attribute == sort:
+        return moved.group
+    said = words.decimal(float(part), 4) if sort == "threshold" else part
+    return f"{words(f'card.finding.{sort}')}: {said}"
 
 
 def _duty_row(changed: Changed, words: Words) -> tuple[Cell, ...]:

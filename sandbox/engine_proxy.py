@@ -274,7 +274,7 @@ class _Call(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length", "0")
-        if "Transfer-Encoding" in self.headers or not length.isdigit() or int(length) > LARGEST_BODY_BYTES:
+        if "Transfer-Encoding" in self.headers or not length.isdecimal() or int(length) > LARGEST_BODY_BYTES:
             self.close_connection = True
             raise Forbidden("the length of the body")
         return self.rfile.read(int(length))

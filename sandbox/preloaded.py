@@ -5,7 +5,10 @@ Nothing here may start a thread, open a connection or read a key: whatever is fo
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+
+import numpy as np
 
 from checks import resources
 from checks.ai_act import rules
@@ -46,3 +49,5 @@ for _path in ("documentation/items.yaml", "ai_act/signals.yaml"):
 for _lang in languages():
     texts(_lang)
 drawing.letters()
+# Python gives each fork a seed of its own, NumPy does not: two assessments would draw the same.
+os.register_at_fork(after_in_child=np.random.seed)

@@ -183,11 +183,9 @@ def _told(risk: Risk, words: Words) -> Iterator[str]:
                 yield f"    {words(f'law.basis.{route.basis}')}."
     if risk.overlays:
         yield f"{words('terminal.overlays')}: {words.joined([words.overlay(o) for o in risk.overlays])}"
-    if risk.path:
+    if answered := [step for step in risk.path if step.answer != UNKNOWN]:
         yield f"{words('terminal.path')}:"
-        for step in risk.path:
-            if step.answer == UNKNOWN:
-                continue
+        for step in answered:
             yield f"  - {words.question(step.question)} {words.answer(step.question, step.answer)} ({step.provision})"
             if step.confidence != READ:
                 yield f"    {words(f'law.confidence.{step.confidence}')}."

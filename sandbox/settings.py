@@ -51,7 +51,7 @@ class Settings:
         upload_bytes: largest upload.
         master_key_file: file of the key that wraps the keys of uploads and evidence, or `pkcs11:...` for an AES key in
             a token; empty for none, or for the one in `AIACT_SANDBOX_MASTER_KEY`.
-        audit_mail: addresses of customers, with commas between, that the head of the audit log is mailed to each day.
+        audit_mail: addresses, with commas between, that the head of the audit log is mailed to each day.
         signing: the key that each dossier is signed with: a PEM file, `pkcs11:...` in a token, or `unix:` and the
             socket of a signing process; empty for dossiers that are not signed.
         timestamp_authority: address that stamps signatures with the time (RFC 3161); empty for none.

@@ -89,8 +89,8 @@ class Verified:
     files: int = 0
     digest: str = ""
     sums_digest: str = ""
-    dossier: Dossier | None = None
-    run: Run | None = None
+    dossier: Dossier | None = field(default=None, repr=False)
+    run: Run | None = field(default=None, repr=False)
 
     @property
     def unchanged(self) -> bool:

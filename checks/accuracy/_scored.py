@@ -101,6 +101,15 @@ def auc_of(rows: Scored | None, evidence: View, terms: Terms) -> Measure:
     """Measure the chance that a random row of the scored class has a higher score than a random other row.
 
     With more than two classes it is the mean over the classes that occur, each against all others.
+
+    Args:
+        rows: rows of two classes with their scores, each of shape (n,); None where there are more or no scores.
+        evidence: holds the probabilities of more than two classes.
+        terms: the confidence.
+
+    Returns:
+        A share, 0.5 for scores that tell nothing, larger is better; DeLong's interval on log odds. No value where no
+        scores were given or all rows have one outcome.
     """
     if rows is not None:
         return measure_auc(ranked_of(rows), len(rows.score), terms)
@@ -129,7 +138,13 @@ def averaged(classes: list[Scored]) -> Ranked | None:
 
 
 def measure_auc(ranked: Ranked | None, rows: int, terms: Terms) -> Measure:
-    """Make the measure of an AUC; None is one of rows that all have the same outcome."""
+    """Make the measure of an AUC.
+
+    Args:
+        ranked: the AUC with its variance; None where all rows have the same outcome.
+        rows: how many were ranked.
+        terms: the confidence.
+    """
     if ranked is None:
         return _absent("auc", AUC, "one_class", rows)
     low, high = ranked.bounds(terms.confidence)
@@ -196,7 +211,12 @@ def _placed(rows: Scored) -> tuple[float, Floats]:
 
 
 def probability_losses(rows: Scored | None, evidence: View, terms: Terms) -> tuple[Measure, Measure]:
-    """Measure log loss and Brier score of stated probabilities (binary: of `score_of`; else of every class)."""
+    """Measure log loss and Brier score of stated probabilities (binary: of `score_of`; else of every class).
+
+    Returns:
+        Log loss (0 or more) and Brier score (0 to 1, to 2 with more than two classes), both in points, smaller is
+        better; means over rows with the interval of `mean_of`. No value where no probabilities were given.
+    """
     names = ("sklearn.metrics.log_loss", "sklearn.metrics.brier_score_loss")
     given = _stated(rows, evidence)
     if given is None:
@@ -250,6 +270,13 @@ def mean_of(
     """Measure a weighted mean over rows, with Student's interval on effective rows (or units), corrected for skewness.
 
     Where all rows are alike they show no spread, and nothing is said of how sure the mean is.
+
+    Args:
+        name, definition, unit: of the measure.
+        each: (n,) what is averaged, in that unit.
+        weight: (n,) 0 or more.
+        terms: the confidence.
+        units: (n,) code of the unit that each row belongs to; None where each row is one.
     """
     value, variance, n = mean_of_rows(each, weight, units)
     skew = skewness(in_units(weight * (each - value), units))

@@ -118,7 +118,7 @@ def remedies(evidence: View, attribute: str, terms: Terms) -> Result:
         ),
         reason=Reason(
             code="worked_out_afterwards",
-            params={"now": f"{now.threshold:.4g}", "best": f"{best.threshold:.4g}", "tried": len(tried)},
+            params={"now": float(f"{now.threshold:.4g}"), "best": float(f"{best.threshold:.4g}"), "tried": len(tried)},
         ),
     )
 

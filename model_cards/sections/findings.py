@@ -30,6 +30,9 @@ from model_cards.material import TONES, WITHOUT_RESULT, Material
 ELSEWHERE = ("explainability", "documentation")
 """Families that have a section of their own."""
 
+NOT_OF_PEOPLE = ("feature", "threshold")
+"""Parts by which a finding tells its figures apart that are no groups of people."""
+
 WRITTEN_OUT = 30
 """Groups up to which a plot surely writes out every figure."""
 
@@ -187,16 +190,15 @@ def _groups(material: Material, finding: Finding, title: str) -> list[Table]:
     if not finding.groups:
         return []
     names = list(dict.fromkeys(m.name for g in finding.groups for m in g.measures))
-    of_features = all(list(g.group) == ["feature"] for g in finding.groups)
-    key = "features" if of_features else "groups"
+    sort = _sort(finding)
     tables = []
     for start in range(0, max(1, len(names)), MEASURES_SIDE_BY_SIDE):
         part = names[start : start + MEASURES_SIDE_BY_SIDE]
         tables.append(
             Table(
-                caption=words(f"card.finding.{key}", title=title),
+                caption=words(f"card.finding.{sort}s", title=title),
                 columns=(
-                    Column(title=words("card.finding.feature" if of_features else "card.finding.group"), width=3),
+                    Column(title=words(f"card.finding.{sort}"), width=3),
                     Column(title=words("card.finding.rows"), number=True, width=2),
                     *(Column(title=words.measure_name(finding.check, n), number=True, width=4) for n in part),
                 ),
@@ -253,10 +255,18 @@ def _details(material: Material, finding: Finding, item: Item) -> str:
     return "; ".join(f"{name}: {said(key, value)}" for name, key, value in named) or "–"
 
 
+def _sort(finding: Finding) -> str:
+    """Say what a finding tells its figures apart by: groups of people, or something that is not compared by."""
+    parts = {tuple(g.group) for g in finding.groups}
+    return next((s for s in NOT_OF_PEOPLE if parts == {(s,)} and finding.attribute != s), "group")
+
+
 def group_name(material: Material, finding: Finding, group: GroupMeasures) -> str:
     """Name a group; a value that was not stated is said to be so, and its attribute where there are several."""
     unstated = material.words("card.finding.not_stated_group")
     several = len({tuple(g.group) for g in finding.groups}) > 1
+    if _sort(finding) == "threshold":
+        return ", ".join(material.words.decimal(float(value), 4) for value in group.group.values() if value)
     named = (
         (f"{key}: " if several else "", unstated if value is None else value) for key, value in group.group.items()
     )

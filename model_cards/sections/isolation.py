@@ -187,7 +187,10 @@ def _scan(material: Material) -> Section:
             Column(title=words("card.isolation.value"), width=7),
         ),
         rows=tuple(
-            (Cell(line=line(name.replace("_", " "))), Cell(line=line(value)))
+            (
+                Cell(line=line(words.find(f"card.isolation.scan_fields.{name}") or name.replace("_", " "))),
+                Cell(line=line(value)),
+            )
             for name, value in _flat(material, material.dossier.scan)
         ),
     )

@@ -230,7 +230,11 @@ def add_webhook() -> Response:
 
 @blueprint.delete("/webhooks/<hook_id>")
 def remove_webhook(hook_id: str) -> Response:
-    """Remove a webhook, and what waits to be sent to it."""
+    """Remove a webhook, and what waits to be sent to it.
+
+    Raises:
+        NotAllowed: the organisation has no such webhook.
+    """
     there = hooks.remove(service().database, organisation_id=_organisation(), hook_id=hook_id, actor=who.actor(ACTOR))
     if not there:
         raise NotAllowed("there is no such webhook")

@@ -209,7 +209,7 @@ def restore_from(source: Path) -> None:
 
 @admin.command("doctor")
 def examine_installation() -> None:
-    """Look at disk, keys, database, audit log, queue and MLflow, and say what to mend. The wall: see `doctor`."""
+    """Look at disk, keys, database, audit log, clock, queue and MLflow; say what to mend. The wall: see `doctor`."""
     from sandbox.records.examination import examine
     from sandbox.settings import Settings
 

@@ -78,6 +78,7 @@ def seal_limits_of(submission: Path, as_json: bool) -> None:
         told = {"digest": seal.digest, "sealed_at": seal.sealed_at.isoformat(), "new": new}
         click.echo(json.dumps({**told, "file": str(submission / FILE)}, ensure_ascii=False))
         return
-    say(f"{'Recorded' if new else 'Recorded before'}: {len(seal.limits)} limits, {seal.sealed_at.isoformat()}")
+    count = f"{len(seal.limits)} limit{'s' if len(seal.limits) > 1 else ''}"
+    say(f"{'Recorded' if new else 'Recorded before'}: {count}, {seal.sealed_at.isoformat()}")
     say(f"SHA-256 {seal.digest}, in {submission / FILE}. Submit it with the rest.")
     say("The time is that of this machine's clock; nothing here proves it.")

@@ -171,7 +171,7 @@ def _of_population(whole: Whole) -> Iterator[Problem]:
             totals[attribute] = totals.get(attribute, 0.0) + share
     for attribute, total in totals.items():
         if not isclose(total, 1.0, abs_tol=ROUNDING):
-            yield problem(field, "population.total", attribute=attribute, total=f"{total:g}")
+            yield problem(field, "population.total", attribute=attribute, total=round(total, 4))
 
 
 def _of_register(whole: Whole) -> Iterator[Problem]:

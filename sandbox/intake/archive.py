@@ -35,6 +35,9 @@ _ELSEWHERE16, _ELSEWHERE32 = 0xFFFF, 0xFFFFFFFF
 _ZIP64 = 1
 """Kind of the extra field that holds such values of one entry."""
 
+LARGEST_DIRECTORY = 16 * 1024**2
+"""Bytes of a directory: ample for as many entries as are taken, and little to hold in memory."""
+
 _PIECE = 1024**2
 _UTF8 = 0x800
 _DESCRIPTOR = 0x8
@@ -117,6 +120,8 @@ def _directory(file: BinaryIO, size: int, largest: int) -> tuple[Entry, ...]:
         raise Refused(problem("", "archive.many", entries=count, most=MOST_ENTRIES))
     if offset + length != closing:
         raise Refused(problem("", "archive.broken"))
+    if length > LARGEST_DIRECTORY:
+        raise Refused(problem("", "archive.hidden"))
     directory = _read(file, offset, length)
     gathered = Gathered()
     entries: list[Entry] = []

@@ -152,7 +152,7 @@ def read_population(data: Data, head: Head, reading: Reading, gathered: Gathered
     for attribute, shares in found.items():
         total = sum(shares.values())
         if len(gathered.problems) == before and not isclose(total, 1.0, abs_tol=ROUNDING):
-            gathered.add(field, "population.total", attribute=attribute, total=f"{total:g}")
+            gathered.add(field, "population.total", attribute=attribute, total=round(total, 4))
     if len(gathered.problems) > before:
         return {}
     return {a: {g: s / sum(shares.values()) for g, s in shares.items()} for a, shares in found.items()}

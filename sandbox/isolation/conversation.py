@@ -398,6 +398,27 @@ class Conversation:
             raise self._fault(status, stage="answer")
         return self._checked(answer)
 
+    def answer_bytes(self, rows: int) -> int:
+        """Say how many bytes the answers to so many rows have."""
+        return 8 * rows * self._setup.k
+
+    def as_own(self, content: bytearray, rows: int) -> np.ndarray:
+        """Read the answers that a cell elsewhere gave to a batch, and believe no more of them than of this cell's.
+
+        Args:
+            content: float64, little-endian.
+            rows: n, of the batch.
+
+        Returns:
+            As `predict`.
+
+        Raises:
+            ModelFault: as `predict`, for what is seen in the answers.
+        """
+        if len(content) != self.answer_bytes(rows):
+            raise ModelFault("wrong_shape", "A cell elsewhere answered in another shape than was asked.")
+        return self._checked(np.frombuffer(content, dtype="<f8").reshape(rows, self._setup.k))
+
     def drop(self) -> None:
         """Take what was sent and not taken, so that the next question meets its own answer."""
         while self._under_way and self._over is None:

@@ -8,7 +8,6 @@ cells answer for themselves, as without this; it closes them.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import socket
 import ssl
@@ -19,11 +18,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pyarrow as pa
-from pydantic import ValidationError
+from pydantic import BaseModel
 
 from checks.asking import BATCH_ROWS
 from model_cards.dossier import LentCell, ReceiptFacts
@@ -33,7 +32,17 @@ from sandbox.isolation.energy import per_thousand
 from sandbox.isolation.interface import Limits, RunningCell
 from sandbox.isolation.place import limits_as_dict
 from sandbox.isolation.spread import BATCHES_PER_CELL, WAITING_PER_CELL, Spread
-from sandbox.lending.link import LENDING, Invitation, Link, Membership, Word, kind_of_processor, packed, without_rows
+from sandbox.lending.link import (
+    LENDING,
+    MOST_SAID_BYTES,
+    Invitation,
+    Link,
+    Membership,
+    Word,
+    kind_of_processor,
+    packed,
+    without_rows,
+)
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -44,8 +53,36 @@ LOOK_SECONDS = 1.0
 READY_SECONDS = 900.0
 """Longest wait until a lent cell stands ready: its worker proves a wall, takes the submission in, loads the model."""
 
+MOST_STRANGERS: Final = 32
+"""Callers at once that have not yet shown that they are of this cluster and come for this claim."""
+
+MOST_NOTES: Final = 100
+LONGEST_NOTE: Final = 500
+
 _LATE_SECONDS = 30.0
 _LEAVE_SECONDS = 10.0
+
+
+class _Here(BaseModel):
+    """Whom a lender comes for, and who it is."""
+
+    submission_id: str
+    token: int
+    worker: str
+
+
+class _Hello(BaseModel):
+    """A lent cell that stands ready, and its wall as it was tried."""
+
+    digest: str
+    processor: str
+    receipt: ReceiptFacts
+
+
+class _Reason(BaseModel):
+    """Why there is no cell."""
+
+    reason: str
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -150,7 +187,7 @@ class Shared(Spread):
         for thread in own:
             thread.start()
         try:
-            with self._lent.while_asking(board) as lent:
+            with self._lent.while_asking(board, self.first) as lent:
                 for batch in batches:
                     waiting.append(board.put(batch))
                     if len(waiting) >= WAITING_PER_CELL * (len(self._cells) + lent.cells):
@@ -209,6 +246,7 @@ class Borrowed:
         self._links: set[Link] = set()
         self._lending: set[Link] = set()
         self._lanes: list[threading.Thread] = []
+        self._strangers = threading.BoundedSemaphore(MOST_STRANGERS)
         self._ended = threading.Event()
         self._lent: list[LentCell] = []
         self._notes: list[str] = []
@@ -217,11 +255,12 @@ class Borrowed:
         self._rows = self._answered = 0
 
     @contextmanager
-    def while_asking(self, board: Board) -> Iterator[Borrowed]:
+    def while_asking(self, board: Board, own: Conversation) -> Iterator[Borrowed]:
         """Look for idle workers as long as batches are asked, and let what they lent go at the end.
 
         Args:
             board: where the batches are.
+            own: held with a cell of this machine; what a lent one answers must be what this one could answer.
         """
         host = self._membership.host
         try:
@@ -236,7 +275,7 @@ class Borrowed:
         with made as listener:
             looking = [
                 threading.Thread(target=self._look, args=(listener.getsockname()[1],), name="borrow", daemon=True),
-                threading.Thread(target=self._receive, args=(listener, terms, board), name="borrow", daemon=True),
+                threading.Thread(target=self._receive, args=(listener, terms, board, own), name="borrow", daemon=True),
             ]
             for thread in looking:
                 thread.start()
@@ -383,47 +422,70 @@ class Borrowed:
             retries=0,
         )
 
-    def _receive(self, listener: socket.socket, terms: ssl.SSLContext, board: Board) -> None:
+    def _receive(self, listener: socket.socket, terms: ssl.SSLContext, board: Board, own: Conversation) -> None:
         listener.settimeout(0.1)
         while not self._ended.is_set():
             with contextlib.suppress(TimeoutError, ConnectionError):
                 plain, _ = listener.accept()
-                lane = threading.Thread(target=self._lane, args=(plain, terms, board), name="lent cell", daemon=True)
-                self._lanes.append(lane)
+                if not self._strangers.acquire(blocking=False):
+                    plain.close()
+                    continue
+                lane = threading.Thread(
+                    target=self._lane, args=(plain, terms, board, own), name="lent cell", daemon=True
+                )
+                self._lanes = [*(one for one in self._lanes if one.is_alive()), lane]
                 lane.start()
 
-    def _lane(self, plain: socket.socket, terms: ssl.SSLContext, board: Board) -> None:
+    def _lane(self, plain: socket.socket, terms: ssl.SSLContext, board: Board, own: Conversation) -> None:
         """Hold the whole conversation with one lent cell."""
+        try:
+            known = self._known(plain, terms)
+        finally:
+            self._strangers.release()
+        if known is None:
+            return
+        link, worker = known
+        try:
+            link.send(Word.TOLD, self._told)
+            link.wait_for(READY_SECONDS)
+            self._use(link, worker, board, own)
+        except (OSError, ValueError) as gone:
+            if not self._ended.is_set():
+                # In full for the log alone: it can name machines and paths of the cluster.
+                log.warning("%s lent no cell: %s", worker, gone)
+                self._note(f"{worker} was asked for a cell, and was gone before it lent one ({type(gone).__name__}).")
+        finally:
+            self._leave(link)
+
+    def _known(self, plain: socket.socket, terms: ssl.SSLContext) -> tuple[Link, str] | None:
+        """Find out who calls; None where it is nobody of this cluster, or nobody who comes for this claim."""
         try:
             plain.settimeout(_LEAVE_SECONDS)
             link = Link(terms.wrap_socket(plain, server_side=True), _LEAVE_SECONDS)
         except OSError as stranger:
             log.warning("somebody who is none of this cluster called: %s", stranger)
             plain.close()
-            return
+            return None
         with self._lock:
             self._links.add(link)
-        worker = ""
+        claim = self._membership
         try:
-            if self._ended.is_set():
-                return
-            word, body = link.receive()
-            said = json.loads(body)
-            claim = self._membership
-            if word is not Word.HERE or (said["submission_id"], said["token"]) != (claim.submission_id, claim.token):
-                return
-            worker = self._named(str(said["worker"]))
-            link.send(Word.TOLD, self._told)
-            link.wait_for(READY_SECONDS)
-            word, body = link.receive()
-            self._use(link, worker, word, json.loads(body), board)
-        except (OSError, ValueError, KeyError, ValidationError) as gone:
             if not self._ended.is_set():
-                self._note(f"{worker or 'A worker'} was asked for a cell, and was gone before it lent one: {gone}.")
-        finally:
-            with self._lock:
-                self._links.discard(link)
-            link.close()
+                word, body = link.receive(MOST_SAID_BYTES)
+                here = _Here.model_validate_json(bytes(body))
+                if word is Word.HERE and (here.submission_id, here.token) == (claim.submission_id, claim.token):
+                    return link, self._named(here.worker)
+        except (OSError, ValueError) as gone:
+            if not self._ended.is_set():
+                log.warning("a worker lent no cell: %s", gone)
+                self._note(f"A worker was asked for a cell, and was gone before it lent one ({type(gone).__name__}).")
+        self._leave(link)
+        return None
+
+    def _leave(self, link: Link) -> None:
+        with self._lock:
+            self._links.discard(link)
+        link.close()
 
     def _named(self, worker: str) -> str:
         """Give a worker the name it has in the receipt, which tells nothing of the cluster's machines."""
@@ -432,12 +494,15 @@ class Borrowed:
         log.info("%s of %s is %s", name, self._membership.submission_id, worker)
         return name
 
-    def _use(self, link: Link, worker: str, word: Word, said: dict[str, Any], board: Board) -> None:
+    def _use(self, link: Link, worker: str, board: Board, own: Conversation) -> None:
+        word, body = link.receive(MOST_SAID_BYTES)
         if word is not Word.LENT:
-            self._note(f"{worker} was asked for a cell and lent none: {said['reason']}")
+            reason = _Reason.model_validate_json(bytes(body)).reason
+            self._note(f"{worker} was asked for a cell and lent none: {reason}")
             return
-        wall = ReceiptFacts.model_validate(said["receipt"])
-        found = {"digest": said["digest"], "profile": wall.profile_digest, "processor": said["processor"]}
+        said = _Hello.model_validate_json(bytes(body))
+        wall = said.receipt
+        found = {"digest": said.digest, "profile": wall.profile_digest, "processor": said.processor}
         if differing := [name for name, ours in self._must_match.items() if found[name] != ours]:
             self._note(f"A cell of {worker} was not used, because of another {' and another '.join(differing)} there.")
             return
@@ -449,7 +514,7 @@ class Borrowed:
         with self._lock:
             self._lending.add(link)
         try:
-            rows, receipt = self._ask(link, board)
+            rows, receipt = self._ask(link, board, own)
         finally:
             with self._lock:
                 self._lending.discard(link)
@@ -464,29 +529,29 @@ class Borrowed:
         with self._lock:
             self._lent.append(LentCell(worker=worker, rows_answered=rows, receipt=receipt))
 
-    def _ask(self, link: Link, board: Board) -> tuple[int, ReceiptFacts | None]:
+    def _ask(self, link: Link, board: Board, own: Conversation) -> tuple[int, ReceiptFacts | None]:
         """Ask one lent cell batch after batch.
 
         Returns:
-            How many rows it answered, and its receipt; None where the way to it was lost.
+            How many rows it answered, and its receipt; None where the way to it was lost or it gave what is no answer.
         """
         rows = 0
         asked: _Asked | None = None
         try:
             while (asked := board.take(own=False)) is not None:
                 link.send(Word.ROWS, packed(asked.batch))
-                word, body = link.receive()
+                word, body = link.receive(max(MOST_SAID_BYTES, own.answer_bytes(asked.batch.num_rows)))
                 if word is Word.DONE:
                     return rows, ReceiptFacts.model_validate_json(bytes(body))
-                answer = np.frombuffer(body, dtype="<f8").reshape(asked.batch.num_rows, -1)
+                answer = own.as_own(body, asked.batch.num_rows)
                 asked.answer.set_result(answer)
                 rows += len(answer)
                 asked = None
             link.wait_for(_LEAVE_SECONDS)
             link.send(Word.DONE)
-            _, body = link.receive()
+            _, body = link.receive(MOST_SAID_BYTES)
             return rows, ReceiptFacts.model_validate_json(bytes(body))
-        except (OSError, ValueError) as lost:
+        except (OSError, ValueError, ModelFault) as lost:
             log.warning("a lent cell was lost: %s", lost)
             return rows, None
         finally:
@@ -495,4 +560,5 @@ class Borrowed:
 
     def _note(self, note: str) -> None:
         with self._lock:
-            self._notes.append(note)
+            if len(self._notes) < MOST_NOTES:
+                self._notes.append(note[:LONGEST_NOTE])

@@ -75,7 +75,9 @@ def lend(
             if leave.is_set():
                 return True
             with contextlib.suppress(OSError):
-                first.send(Word.NONE, json.dumps({"reason": str(reason)}).encode())
+                # What may name a path of this machine stays in its own log.
+                said = str(reason) if isinstance(reason, SandboxError) else type(reason).__name__
+                first.send(Word.NONE, json.dumps({"reason": said}).encode())
             return False
         with ThreadPoolExecutor(len(lent.cells)) as threads, contextlib.suppress(OSError):
             serving = []

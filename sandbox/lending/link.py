@@ -11,6 +11,7 @@ import select
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,9 @@ LENDING = "lend."
 
 _HEAD = struct.Struct("<4sQ")
 _MOST_BYTES = 2 * 1024**3
+MOST_SAID_BYTES = 1024**2
+"""Longest message that is no table and no answers."""
+
 _CONNECT_SECONDS = 10.0
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 4))
 """A machine that is gone without a word is noticed after half a minute."""
@@ -107,12 +111,12 @@ class Link:
 
     Args:
         connection: with TLS on it.
-        seconds: longest wait for a message.
+        seconds: longest that a message may take, from its first byte to its last and with the wait before it.
     """
 
     def __init__(self, connection: ssl.SSLSocket, seconds: float) -> None:
         self._connection = connection
-        self.wait_for(seconds)
+        self._seconds = seconds
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _KEEPALIVE:
@@ -133,8 +137,8 @@ class Link:
             raise
 
     def wait_for(self, seconds: float) -> None:
-        """Set the longest wait for a message."""
-        self._connection.settimeout(seconds)
+        """Set how long a message may take."""
+        self._seconds = seconds
 
     def fileno(self) -> int:
         """Give the descriptor, to look at and not to read."""
@@ -152,31 +156,45 @@ class Link:
         """Send a message.
 
         Raises:
-            OSError: the other side is gone.
+            OSError: the other side is gone, or does not take it in time.
         """
         content = memoryview(body).cast("B")
-        self._connection.sendall(_HEAD.pack(word.encode(), len(content)))
-        if len(content):
-            self._connection.sendall(content)
+        until = time.monotonic() + self._seconds
+        for left in (memoryview(_HEAD.pack(word.encode(), len(content))), content):
+            while len(left):
+                self._within(until)
+                left = left[self._connection.send(left) :]
 
-    def receive(self) -> tuple[Word, bytearray]:
+    def receive(self, most: int = _MOST_BYTES) -> tuple[Word, bytearray]:
         """Wait for a message.
 
+        Args:
+            most: bytes that it may have.
+
         Raises:
-            OSError: the other side is gone, says nothing in time, or says what is none of our words.
+            OSError: the other side is gone, has not said all of it in time, says too much, or none of our words.
         """
+        until = time.monotonic() + self._seconds
         head = bytearray(_HEAD.size)
-        self._fill(head)
+        self._fill(head, until)
         word, length = _HEAD.unpack(head)
-        if length > _MOST_BYTES or word.decode("ascii", "replace") not in Word.__members__.values():
+        if length > most or word.decode("ascii", "replace") not in Word.__members__.values():
             raise ConnectionError("this is no message of ours")
         body = bytearray(length)
-        self._fill(body)
+        self._fill(body, until)
         return Word(word.decode()), body
 
-    def _fill(self, into: bytearray) -> None:
+    def _within(self, until: float) -> None:
+        """Let the next step take no longer than the whole message may: one byte now and then is no sign of life."""
+        left = until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the other side takes too long")
+        self._connection.settimeout(left)
+
+    def _fill(self, into: bytearray, until: float) -> None:
         view, got = memoryview(into), 0
         while got < len(into):
+            self._within(until)
             more = self._connection.recv_into(view[got:])
             if more == 0:
                 raise ConnectionError("the other side is gone")

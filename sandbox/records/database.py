@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
@@ -42,8 +43,7 @@ def open_engine(settings: Settings) -> Engine:
     if sqlite and url.database and url.database != ":memory:":
         file = Path(url.database)
         _walkable(file.parent)
-        # Made here, so that it and the files beside it (which take its mode) are private from the first byte.
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+        private_file(file)
     engine = create_engine(
         url,
         connect_args={"timeout": 30} if sqlite else {},
@@ -114,6 +114,16 @@ def private_folder(folder: Path) -> Path:
         _walkable(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
     return folder
+
+
+def private_file(file: Path) -> None:
+    """Make a file for SQLite that only this user can open, where there is none; those beside it take its mode.
+
+    One that is there is not opened: closing it again would let go of every lock that this process has on it, and
+    whoever else closed it then would take the log away from under this process.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def _walkable(folder: Path) -> None:

@@ -17,7 +17,18 @@ from sandbox.errors import Problem
 from sandbox.records import audit, parts
 from sandbox.records.database import Database, Session
 from sandbox.records.queue import as_json
-from sandbox.records.tables import Draft, DraftFile, DraftJob, DraftSection, State, Submission, new_id, now
+from sandbox.records.tables import (
+    AuditEntry,
+    Draft,
+    DraftFile,
+    DraftJob,
+    DraftSection,
+    Person,
+    State,
+    Submission,
+    new_id,
+    now,
+)
 from sandbox.settings import Settings
 
 SECTIONS: Final = ("system", "questionnaire", "terms", "files", "columns", "limits", "publication")
@@ -40,6 +51,9 @@ MARGIN: Final = 64 * 1024
 JOB_LEASE_SECONDS: Final = 30.0
 JOB_TRIES: Final = 2
 """How often a job is begun whose worker was lost over it."""
+
+_BY_HAND: Final = ("draft.begun", "draft.changed", "draft.file_received", "draft.confirmed")
+"""What the audit log calls it when somebody has a hand in a draft."""
 
 _RESERVED: Final = frozenset(
     {
@@ -77,11 +91,6 @@ class Whole:
         """Give what was filled in of one section; empty before anything was."""
         given = self.draft.content.get(name)
         return given if isinstance(given, dict) else {}
-
-    def hands(self) -> frozenset[str]:
-        """Give who began it and who confirmed a section, by id."""
-        people = (self.draft.made_by, *(s.confirmed_by for s in self.sections.values()))
-        return frozenset(person for person in people if person is not None)
 
     @property
     def table(self) -> DraftFile | None:
@@ -172,6 +181,22 @@ def listed(
         statement = statement.where(Draft.organisation.in_(organisations) | theirs)
     with database.reading() as session:
         return session.scalars(statement).all()
+
+
+def hands(database: Database, draft: Draft) -> frozenset[str]:
+    """Give who had a hand in a draft, by id.
+
+    Whoever began it, or filled in, sent or confirmed a part of it, as the audit log has it; and whoever had a hand in
+    the version before, whose words it carries on.
+    """
+    with database.reading() as session:
+        before = session.get(Submission, draft.previous) if draft.previous is not None else None
+        earlier = frozenset() if before is None else frozenset(filter(None, (before.submitted_by, *before.hands)))
+        actors = session.scalars(
+            select(AuditEntry.actor).where(AuditEntry.subject == draft.id, AuditEntry.action.in_(_BY_HAND)).distinct()
+        )
+        logins = [actor.removeprefix("person:") for actor in actors if actor.startswith("person:")]
+        return earlier | frozenset(session.scalars(select(Person.id).where(Person.login.in_(logins))))
 
 
 def keep(database: Database, draft_id: str, section: str, given: Mapping[str, Any], *, actor: str) -> bool:

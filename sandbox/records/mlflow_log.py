@@ -31,7 +31,7 @@ from checks.declaration import Route
 from checks.finding import Finding, Measure, Outcome
 from model_cards.dossier import Assessment, Dossier, Run
 from sandbox.records import dossier_store
-from sandbox.records.database import Database, locked, private_folder
+from sandbox.records.database import Database, locked, private_file, private_folder
 from sandbox.records.tables import Organisation, OutboxEntry, Submission, new_id, now
 from sandbox.records.uploads import files_of
 from sandbox.settings import Settings
@@ -331,7 +331,7 @@ class Tracking:
             private_folder(self._artifacts)
             file = Path(self._uri.removeprefix("sqlite:///"))
             file.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(file, os.O_CREAT | os.O_RDWR, 0o600))
+            private_file(file)
         self._client: MlflowClient = MlflowClient(tracking_uri=self._uri)
 
     def _experiment(self, system: str, organisation: tuple[str, str] | None) -> str:

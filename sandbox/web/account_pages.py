@@ -190,6 +190,8 @@ def leave_elsewhere(lang: str) -> BaseResponse:
 
 
 def _leaving(lang: str) -> str:
+    # Whoever asks here is a stranger, and a provider that is away keeps everybody waiting who asks for it.
+    who.limited("sign_in")
     return _provider().leave(f"{service().settings.public_address}/", lang)
 
 

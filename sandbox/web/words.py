@@ -82,6 +82,10 @@ class Pages:
         """Write a whole number."""
         return self.documents.whole(number)
 
+    def typed(self, number: object) -> str:
+        """Show a number that was typed, which is kept with a point, with this language's decimal mark."""
+        return str("" if number is None else number).replace(".", self.documents("outcomes.numbers.decimal"))
+
     def bytes(self, count: int) -> str:
         """Write a number of bytes."""
         return self.documents.bytes(count)
@@ -103,20 +107,13 @@ class Pages:
         code, params = str(problem.get("code", "")), dict(problem.get("params") or {})
         own = self._texts.get(f"problem.{code}")
         if own is not None:
-            return own.format_map(_Visible(params)), self.lang
+            return self.documents.fill(own, params), self.lang
         # What the algorithm register refuses has its words with the export for it.
         place = f"exports.algorithm_{code.replace('.', '.problems.')}" if code.startswith("register.") else ""
         found = self.documents.find(place or f"refusals.{code}", **params)
         if found is not None and "{" not in found:
             return found, self.lang
         return str(problem.get("message", "")), "en"
-
-
-class _Visible(dict[str, Any]):
-    """Leaves a slot that nothing is known for visible."""
-
-    def __missing__(self, key: str) -> str:
-        return f"{{{key}}}"
 
 
 def visible(text: object, longest: int = LONGEST_SHOWN) -> str:

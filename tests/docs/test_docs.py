@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,40 @@ def test_the_first_check_page_runs_as_it_stands() -> None:
     assert len(code) >= 2
     for text in code:
         exec(compile(text, "docs/first_check.md", "exec"), space)
+
+
+@pytest.mark.timeout(300)
+def test_whoever_follows_the_first_check_page_has_a_check_that_holds_to_the_contract(tmp_path: Path) -> None:
+    for folder in ("checks", "model_cards", "tests"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    page = ROOT / "docs" / "first_check.md"
+    (start,) = [text for text in blocks(page, "sh") if "new check" in text]
+    programs = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    subprocess.run(["bash", "-e", "-c", start], cwd=tmp_path, env=programs, check=True)
+    (tmp_path / "checks/data_governance/undecided_rows.py").write_text(blocks(page, "python")[0], encoding="utf-8")
+    for language, given in zip(("en", "nl"), blocks(page, "yaml"), strict=True):
+        words = tmp_path / "model_cards/locale" / language / "checks/data_governance.yaml"
+        others, _, written = words.read_text(encoding="utf-8").rpartition("\nundecided_rows:\n")
+        assert "measures:" in written
+        words.write_text(f"{others}\n{given}", encoding="utf-8")
+    test = tmp_path / "tests/checks/data_governance/test_undecided_rows.py"
+    figures = test.read_text(encoding="utf-8").replace("decision=[0, 1, 0, 0]", "decision=[0, 1, None, 0]")
+    test.write_text(figures.replace('measure("unanswered").value == 0', 'measure("share").value == 0.25'), "utf-8")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    written_now = ("checks/data_governance/undecided_rows.py", str(test))
+    for tool in (("ruff", "check"), ("ruff", "format", "--check")):
+        done = run(*tool, *written_now)
+        assert done.returncode == 0, done.stdout
+    held = ("tests/contract/test_every_check.py", str(test), "-k", "undecided_rows")
+    done = run("pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", *held)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"\b4\d passed", done.stdout), done.stdout
 
 
 def test_a_receiver_of_webhooks_checks_signatures_as_the_page_shows() -> None:
@@ -75,6 +110,8 @@ def test_the_walk_through_of_the_readme_works_as_typed(tmp_path: Path, bwrap: st
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("undetermined")
+    assert "problems=()" in done.stdout
+    assert len(done.stdout) < 1000, "what is printed can be read"
 
 
 def test_every_relative_link_leads_somewhere() -> None:

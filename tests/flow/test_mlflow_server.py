@@ -317,7 +317,8 @@ def test_mlflows_own_page_shows_the_card_in_a_browser(
         page.goto(f"http://{settings.listen}/en/sign-in")
         page.fill("[name=login]", "north")
         page.fill("[name=password]", PASSWORD)
-        page.click("main button")
+        with page.expect_navigation():
+            page.click("main button")
         page.goto(f"http://{settings.listen}/mlflow/#/experiments")
         page.get_by_text("Loan decisions (North").first.wait_for(timeout=60_000)
         assert page.get_by_text("Loan decisions (South").count() == 0

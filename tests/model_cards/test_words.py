@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from checks.finding import Measure, Outcome, Reason
 from model_cards.words import Words, languages, visible
-from tests.make import assessments
+from tests.make import assessments, variety
+from tests.make.judged import judged
 
 EN, NL = Words("en"), Words("nl")
 NBSP = "\u00a0"
@@ -177,3 +178,23 @@ def test_made_visible_twice_is_made_visible_once(text: str) -> None:
 def test_any_number_can_be_written_in_any_unit(value: float) -> None:
     for unit in ("share", "ratio", "rows", "count", "points", "label", "seconds"):
         assert NL.number(value, unit)
+
+
+@pytest.mark.parametrize("lang", languages())
+@pytest.mark.parametrize(
+    "code",
+    [
+        "accuracy.calibration",
+        "accuracy.overall",
+        "data_governance.label_balance",
+        "fairness.calibration_by_group",
+        "fairness.remedies",
+        "privacy.k_anonymity",
+        "privacy.membership_inference",
+    ],
+)
+def test_every_column_of_a_figure_has_words(code: str, lang: str) -> None:
+    kind = "predictions" if code != "privacy.membership_inference" else "model with training data and a holdout"
+    figures = [figure for one in judged(code, variety.make(kind)) for figure in one.figures]
+    assert figures
+    assert {c for f in figures for c in f.columns if Words(lang).find(f"outcomes.columns.{c}") is None} == set()

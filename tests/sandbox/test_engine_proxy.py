@@ -316,6 +316,17 @@ def test_what_the_engine_could_read_otherwise_does_not_pass(url: str, sent: byte
         connection.close()
 
 
+@pytest.mark.parametrize("length", ["\u00b2", "-1", "1_0", "+5", ""])
+def test_a_length_that_is_none_is_refused(url: str, length: str) -> None:
+    connection = EngineConnection(Path(url.removeprefix("unix://")))
+    connection.putrequest("POST", "/v1.41/containers/create?name=aiact-sandbox-cell-0123456789abcdef")
+    connection.putheader("Content-Length", length.encode("latin-1"))
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert (answer.status, "length" in answer.read().decode()) == (403, True)
+    connection.close()
+
+
 @as_root
 def test_the_backend_proves_its_wall_and_runs_cells_through_the_proxy(
     settings: Settings, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -108,7 +108,7 @@ def test_the_command_says_what_was_recorded_and_that_nothing_proves_its_time(tmp
     folder = submission(tmp_path / "s")
     told = CliRunner().invoke(main, ["seal-limits", str(folder)])
     assert told.exit_code == 0, told.output
-    assert "Recorded: 1 limits" in told.output
+    assert "Recorded: 1 limit," in told.output
     assert "nothing here proves it" in told.output
     as_json = json.loads(CliRunner().invoke(main, ["seal-limits", str(folder), "--json"]).stdout)
     assert as_json["new"] is False

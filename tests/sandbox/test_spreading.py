@@ -6,6 +6,7 @@ import contextlib
 import itertools
 import json
 import os
+import socket
 import threading
 import time
 from collections import Counter, deque
@@ -22,6 +23,7 @@ import pytest
 from checks.asking import BATCH_ROWS, Plan, ask
 from model_cards.dossier import AttemptFacts, ReceiptFacts
 from sandbox import cluster, engine
+from sandbox.cell.wire import Setup
 from sandbox.errors import ModelFault
 from sandbox.intake import accept
 from sandbox.isolation.conversation import Conversation
@@ -30,7 +32,7 @@ from sandbox.isolation.place import descends, leases, limits_as_dict
 from sandbox.lending import borrower
 from sandbox.lending.borrower import Board, Borrowed, Shared
 from sandbox.lending.lender import lend
-from sandbox.lending.link import Invitation, Link, Membership, Word, kind_of_processor, unpacked
+from sandbox.lending.link import _HEAD, Invitation, Link, Membership, Word, kind_of_processor, unpacked
 from sandbox.records import queue, uploads
 from sandbox.records.database import Database, migrate
 from sandbox.records.tables import State
@@ -132,6 +134,11 @@ class Talk:
     def drop(self) -> None:
         self._sent.clear()
 
+    answer_bytes, as_own, _checked = Conversation.answer_bytes, Conversation.as_own, Conversation._checked
+    _setup = Setup(
+        format="", path="", allow_code=False, columns=(), task="", output="value", classes=(), score_of="", k=1
+    )
+
     def predict(self, batch: pa.Table) -> np.ndarray:
         time.sleep(self._seconds)
         x = batch.column("x").to_numpy()
@@ -157,17 +164,21 @@ class Lender:
     Args:
         worker: its name.
         answers: batches that it answers; then it does what `then` says.
-        then: `goes_on`, `dies` in the middle of a batch, or `leaves` in the place of an answer.
+        then: `goes_on`, `dies` in the middle of a batch, `leaves` in the place of an answer, or `drips` an answer.
+        spoils: what becomes of each of its answers before it is sent.
         hello: what it says instead of what is expected.
         certificates: folder of those it shows; those of the cluster where None.
+        raw: what it says in place of `hello`, as bytes.
     """
 
     worker: str
     answers: int = 10**6
     then: str = "goes_on"
+    spoils: Callable[[np.ndarray], np.ndarray] = lambda answer: answer
     hello: dict[str, Any] = field(default_factory=dict)
     certificates: Path | None = None
     token: int = 1
+    raw: bytes = b""
 
     def go(self, membership: Membership, port: int) -> None:
         """Hold the whole conversation."""
@@ -182,19 +193,24 @@ class Lender:
             link.send(Word.HERE, json.dumps(said).encode())
             word, told = link.receive()
             assert (word, unpacked(told).num_rows, unpacked(told).column_names) == (Word.TOLD, 0, ["x"])
-            hello = {"digest": "d", "processor": kind_of_processor(), "receipt": WALL.model_dump()} | self.hello
-            link.send(Word.NONE if "reason" in hello else Word.LENT, json.dumps(hello).encode())
+            hello = {"digest": "d", "processor": kind_of_processor(), "receipt": WALL.model_dump()} | dict(self.hello)
+            link.send(Word.NONE if "reason" in hello else Word.LENT, self.raw or json.dumps(hello).encode())
             rows = 0
             for number in itertools.count():
                 word, body = link.receive()
                 if word is Word.DONE or (number >= self.answers and self.then == "leaves"):
                     link.send(Word.DONE, WALL.model_copy(update={"rows_asked": rows}).model_dump_json().encode())
                     link.receive()
+                if number >= self.answers and self.then == "drips":
+                    link._connection.send(_HEAD.pack(b"said", 8 * BATCH_ROWS))
+                    for _ in range(600):
+                        link._connection.send(b"\x00")
+                        time.sleep(0.1)
                 if number >= self.answers:
                     return
                 answer = unpacked(body).column("x").to_numpy() * 2
                 rows += len(answer)
-                link.send(Word.SAID, np.ascontiguousarray(answer, dtype="<f8").data)
+                link.send(Word.SAID, np.ascontiguousarray(self.spoils(answer), dtype="<f8").data)
 
 
 def named(folder: Path) -> dict[str, str]:
@@ -283,6 +299,76 @@ def test_what_a_lent_cell_did_not_answer_is_asked_again_here(near: Callable[...,
 
 
 @pytest.mark.parametrize(
+    "spoils",
+    [
+        lambda answer: np.where(np.arange(len(answer)) == 7, np.nan, answer),
+        lambda answer: np.column_stack([answer, answer]),
+        lambda answer: answer[:-1],
+        lambda answer: answer[:0],
+        lambda answer: np.zeros(3 * 1024**2 // 8),
+    ],
+    ids=["no number", "two for a row", "a row too few", "none", "too long"],
+)
+def test_what_a_lent_cell_says_that_is_no_answer_is_asked_again_here(
+    near: Callable[..., Near], spoils: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    borrowed, talk = near(Lender(worker="b", spoils=spoils)), Talk()
+    answers = asked_of(borrowed, talk)
+    np.testing.assert_array_equal(answers, 2 * np.arange(float(ROWS)))
+    receipt = borrowed.added_to(WALL)
+    assert [(one.rows_answered, one.receipt.ending) for one in receipt.lent] == [(0, "lost")]
+    assert len(talk.got) * BATCH_ROWS == ROWS
+
+
+def test_a_lender_that_drips_an_answer_holds_up_nobody_beyond_the_time_of_an_answer(
+    near: Callable[..., Near], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(borrower, "_LATE_SECONDS", 1.0)
+    borrowed, talk = near(Lender(worker="b", answers=1, then="drips")), Talk()
+    borrowed._limits = replace(borrowed._limits, answer_seconds=1.0)
+    begun = time.monotonic()
+    answers = asked_of(borrowed, talk)
+    assert time.monotonic() - begun < 20
+    np.testing.assert_array_equal(answers, 2 * np.arange(float(ROWS)))
+    assert borrowed.added_to(WALL).lent[0].receipt.ending == "lost"
+
+
+def test_strangers_who_only_hold_the_line_are_so_many_and_no_more(
+    near: Callable[..., Near], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(borrower, "_LEAVE_SECONDS", 3.0)
+    borrowed, most = near(), 0
+
+    def call(port: int) -> None:
+        nonlocal most
+        with contextlib.ExitStack() as lines:
+            for _ in range(borrower.MOST_STRANGERS + 40):
+                lines.enter_context(contextlib.closing(socket.create_connection(("127.0.0.1", port), 10)))
+            time.sleep(0.3)
+            most = sum(thread.name == "lent cell" for thread in threading.enumerate())
+
+    monkeypatch.setattr(borrowed, "_look", call)
+    talk = Talk(seconds=0.02)
+    np.testing.assert_array_equal(asked_of(borrowed, talk), 2 * np.arange(float(ROWS)))
+    assert 0 < most <= borrower.MOST_STRANGERS
+    assert borrowed.added_to(WALL) == WALL
+
+
+@pytest.mark.parametrize("hello", [[], {"reason": 5}, {"reason": "x" * 2 * 1024**2}, {"reason": "x" * 9999}])
+def test_what_a_lender_says_beside_answers_is_read_strictly_and_cut_short(
+    near: Callable[..., Near], hello: Any
+) -> None:
+    borrowed, talk = near(Lender(worker="b", hello=hello)), Talk()
+    if hello == []:
+        borrowed.lenders[0].raw = b"[" * 100_000
+    np.testing.assert_array_equal(asked_of(borrowed, talk), 2 * np.arange(float(ROWS)))
+    receipt = borrowed.added_to(WALL)
+    assert receipt.lent == ()
+    assert len(receipt.notes) == 1
+    assert len(receipt.notes[0]) <= borrower.LONGEST_NOTE
+
+
+@pytest.mark.parametrize(
     ("hello", "said"),
     [
         ({"reason": "There is no wall."}, "Worker 1 was asked for a cell and lent none: There is no wall."),
@@ -320,10 +406,9 @@ def test_whoever_has_no_certificate_of_the_cluster_or_another_claim_is_told_noth
 
 
 def test_a_fault_of_an_own_cell_ends_the_asking_and_lets_the_lent_cells_go(near: Callable[..., Near]) -> None:
-    borrowed, talks = (
-        near(Lender(worker="b"), Lender(worker="c", answers=2, then="dies")),
-        [Talk(), Talk(fails_after=9)],
-    )
+    borrowed = near(Lender(worker="b"), Lender(worker="c", answers=2, then="dies"))
+    # Soon enough that the others cannot have answered all by then, however this machine divides its time.
+    talks = [Talk(), Talk(fails_after=2)]
     with pytest.raises(ModelFault, match="no"):
         asked_of(borrowed, *talks)
     assert borrowed.cells == 0

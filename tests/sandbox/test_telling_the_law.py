@@ -90,3 +90,11 @@ def test_a_duty_that_does_not_reach_an_older_system_says_so(lang: str, tmp_path:
     assert words.duty_note("legacy_unchanged") in said
     lifted = next(d for d in risk.duties if d.status == "not_applicable")
     assert f"{words.duty(lifted.id)} ({lifted.provision}), {words('law.statuses.not_applicable')}" in said
+
+
+def test_nothing_answered_leaves_no_heading_without_a_line_under_it(tmp_path: Path) -> None:
+    path = tmp_path / "answers.yaml"
+    path.write_text(form("en"), encoding="utf-8")
+    risk = classify(path, as_of=TODAY)
+    assert risk.path
+    assert Words("en")("terminal.path") not in told(risk, "en")

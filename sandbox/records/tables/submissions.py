@@ -44,7 +44,8 @@ class Submission(Base):
         beyond, undecided, within: findings beyond, undecided and within their limit; None before it is done.
         dossier: name of its folder among the dossiers; None before it is done.
         organisation, submitted_by: whose it is, by id; None where the service has no accounts.
-        hands: who else had a hand in it, by id: whoever began its draft or confirmed a section of it.
+        hands: who else had a hand in it, by id: whoever began its draft, or filled in, sent or
+            confirmed a part of it.
         draft: what it was put together in; None where it came as a zip.
         previous: the submission that it is a new version of.
         retention_days: how long upload and evidence are kept; None for as long as the operator keeps them.

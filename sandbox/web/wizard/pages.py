@@ -631,7 +631,7 @@ def submit(lang: str, draft_id: str) -> BaseResponse:
             origin=Origin(
                 draft=draft_id,
                 previous=whole.draft.previous,
-                hands=whole.hands(),
+                hands=drafts.hands(service().database, whole.draft),
                 retention_days=int(whole.section("terms")["retention_days"]),
                 until_review=bool(whole.section("terms").get("until_review")),
             ),

@@ -55,7 +55,7 @@ def test_the_threshold_named_is_about_as_accurate_and_choosing_everyone_is_not_i
     found = finding("fairness.remedies", evidence)
     now, best = (found.measure(n).value for n in ("difference_now", "smallest_difference"))
     assert best <= now
-    (named,) = [g for g in found.groups if g.group["threshold"] == found.reason.params["best"]]
+    (named,) = [g for g in found.groups if float(g.group["threshold"]) == found.reason.params["best"]]
     (used,) = [g for g in found.groups if g.group["threshold"] == "0.5"]
     accuracy = [next(m.value for m in g.measures if m.name == "accuracy") for g in (named, used)]
     assert accuracy[0] >= accuracy[1] - 0.01

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from checks.finding import AppliedLimit, Measure, Outcome
+from checks.finding import AppliedLimit, GroupMeasures, Measure, Outcome
 from model_cards.dossier import Dossier
 from model_cards.words import languages
 from sandbox.cli import main
@@ -177,3 +177,24 @@ def test_an_exact_figure_that_differs_has_moved() -> None:
     found = compare(with_measure(was, **exact), with_measure(was, value=0.3, low=0.3, high=0.3))
     assert isinstance(found.moved[0].before, Measure)
     assert found.moved[0].before.value == 0.2
+
+
+def test_what_figures_are_told_apart_by_is_named_in_the_readers_language(before: Dossier) -> None:
+    def by_input(value: float) -> Dossier:
+        measure = Measure(name="difference", value=value, rows=9, unit="share")
+        return changed(before, CHECK, groups=(GroupMeasures(group={"feature": "age"}, rows=9, measures=(measure,)),))
+
+    one, two = by_input(0.1), by_input(0.2)
+    text = as_text(compare(one, two), "nl")
+    assert "(Kenmerk: age)" in text
+    assert "feature" not in text
+
+
+def test_a_figure_beside_what_was_claimed_is_compared_in_points(before: Dossier) -> None:
+    found = before.findings[0].model_copy(update={"check": "accuracy.claims", "attribute": None, "groups": ()})
+
+    def claimed(gap: float) -> Dossier:
+        measure = Measure(name="accuracy", value=gap, low=gap - 0.01, high=gap + 0.01, rows=99, unit="share")
+        return before.model_copy(update={"findings": (found.model_copy(update={"measures": (measure,)}),)})
+
+    assert "10.0 percentage points" in re.sub(r"\s", " ", as_text(compare(claimed(0.02), claimed(0.1)), "en"))

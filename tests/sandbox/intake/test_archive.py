@@ -141,6 +141,25 @@ def test_one_archive_after_another_is_refused() -> None:
     assert codes(raw_zip([plain()]) + raw_zip([plain(name="b.txt")])) & {"archive.broken", "archive.hidden"}
 
 
+def test_a_directory_as_large_as_an_upload_is_not_read() -> None:
+    extra = struct.pack("<HH", 0x9999, 60_000) + bytes(60_000)
+    stuffed = raw_zip([plain(name=f"{n}.txt", extra=extra) for n in range(300)])
+    most = 0
+
+    class Watched(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal most
+            found = super().read(size)
+            most = max(most, len(found))
+            return found
+
+    file = Watched(stuffed)
+    with pytest.raises(Refused) as raised:
+        read_directory(file, LARGEST)
+    assert [p.code for p in raised.value.problems] == ["archive.hidden"]
+    assert most < 100_000
+
+
 def test_entries_that_share_bytes_are_refused() -> None:
     kernel = raw_zip([plain(name="a", content=b"x" * 50), plain(name="a", content=b"x" * 50, at=0)])
     assert {"archive.hidden", "file.doubled"} & codes(kernel)

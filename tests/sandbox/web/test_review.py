@@ -133,7 +133,7 @@ def test_from_the_queue_to_a_signature_that_says_what_it_says(office: Desk) -> N
     assert early.status_code == 422
     assert "Not every open finding" in early.text
     office.judge_all(submission)
-    assert "0 of 3 open findings" in office.page("submitter", submission)
+    assert "Each of the open findings (3) has a judgement." in office.page("submitter", submission)
     without = office.post("reviewer", submission, "status", status="signed")
     assert "conflicts of interest" in without.text
     assert office.status(submission) == "in_review"

@@ -24,6 +24,7 @@ from sandbox.review import budgets, people
 from sandbox.review.permissions import Role
 from sandbox.settings import Settings
 from sandbox.web.wizard.forms import lacking_terms
+from sandbox.web.words import Pages
 from tests.make.wizards import HOSTILE, SYSTEM, TERMS, Wizard, answer_all
 
 
@@ -556,6 +557,23 @@ def test_what_is_handed_in_names_whoever_had_a_hand_in_it(world: Any, settings: 
     assert not found.is_of(secrets["dpo"][1])
 
 
+def test_who_filled_in_what_another_confirmed_had_a_hand_in_it_too(world: Any) -> None:
+    as_person, secrets, database = world
+    wizard = Wizard(as_person("dev"))
+    _documents_only(wizard)
+    answer_all(wizard)
+    Wizard(as_person("dpo"), draft=wizard.id).keep("terms", {**TERMS, "retention_days": "20"})
+    for section in ("system", "questionnaire", "terms", "files"):
+        wizard.do(f"/{section}/confirm")
+    found = queue.find(database, wizard.do("/submit").location.rpartition("/")[2])
+    assert found is not None
+    assert found.is_of(secrets["dpo"][1]), "what is confirmed as it stands are still the words of who wrote them"
+    assert found.hands == sorted([secrets["dev"][1], secrets["dpo"][1]])
+    again = drafts.begin(database, actor="person:somebody", organisation=found.organisation, previous=found.id)
+    draft = _whole(database, again).draft
+    assert drafts.hands(database, draft) == set(found.hands), "a new version carries their words on"
+
+
 def test_whoever_is_merely_a_member_reads_the_rest_and_changes_nothing_of_it(world: Any) -> None:
     as_person, _, database = world
     legal, person = _member(world, "legal", Role.MEMBER)
@@ -696,3 +714,12 @@ def test_the_result_of_the_questions_is_there_while_a_field_elsewhere_is_still_w
     wizard.keep("system", {**SYSTEM, "provider_country": "Nederland", "provider_size": "enormous"})
     answer_all(wizard)
     assert wizard.client.get(wizard.at("/questions/result")).status_code == 200
+
+
+def test_numbers_stand_in_the_wizard_as_its_language_writes_them(client: FlaskClient, database: Database) -> None:
+    wizard = Wizard(client, "nl")
+    wizard.keep("limits", {"code-0": "fairness.selection_rate.ratio", "at_least-0": "0.8", "reason-0": "afgesproken"})
+    assert 'value="0,8"' in wizard.see("limits")
+    assert _whole(database, wizard.id).section("limits")["rows"][0]["at_least"] == "0.8"
+    kept = {"attribute": "sex", "total": 0.9}
+    assert "samen 0,9 en niet 1" in Pages("nl").problem({"code": "population.total", "params": kept})[0]

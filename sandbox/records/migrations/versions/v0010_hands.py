@@ -11,7 +11,9 @@ depends_on = None
 
 def upgrade() -> None:
     op.add_column("submissions", sa.Column("hands", sa.JSON(), nullable=False, server_default="[]"))
+    op.create_index("ix_audit_subject", "audit", ["subject"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_audit_subject", "audit")
     op.drop_column("submissions", "hands")

@@ -179,6 +179,25 @@ def test_where_a_provider_has_no_place_to_sign_out_none_is_offered(
     assert client.get("/en/sign-out/elsewhere").location == "/en/sign-in"
 
 
+def test_a_stranger_cannot_have_the_provider_asked_without_end(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    def away(*_: object, **__: object) -> None:
+        nonlocal asked
+        asked += 1
+        raise NotVouched("away")
+
+    monkeypatch.setattr(Provider, "_about", away)
+    client = service(settings, ISSUER).test_client()
+    for address in ("/en/sign-in?out=elsewhere", "/en/sign-out/elsewhere") * 40:
+        last = client.get(address)
+    assert last.status_code == 429
+    assert 0 < asked <= 30
+    assert client.get("/en/sign-in").status_code == 200
+
+
 @pytest.mark.network
 def test_an_answer_for_another_browser_or_a_second_time_signs_nobody_in(settings: Settings, issuer: str) -> None:
     app = service(settings, issuer, oidc_private=1)
