@@ -237,6 +237,18 @@ def fairness() -> tuple[Check, ...]:
     return tuple(c for c in catalogue() if c.code.startswith("fairness."))
 
 
+def spare_of(shares: tuple[tuple[float, int], ...]) -> float:
+    """Give how far the least of these shares lies above three standard errors of the simulation below 95 %.
+
+    Args:
+        shares: each with the number of intervals that it is of; those of none are left out.
+
+    Returns:
+        A share, below 0 where the promise is broken; infinite where there were no intervals.
+    """
+    return min((s - 0.95 + 3.0 * (0.95 * 0.05 / n) ** 0.5 for s, n in shares if n), default=float("inf"))
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Print the times and their ratio; 1 where a promised figure is not reached."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -283,8 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     for name, rates, rows in SETTINGS:
         for weighted, households in product((False, True), HOUSEHOLDS):
             shares = coverage(rates, rows, asked.draws, weighted=weighted, households=households)
-            # Three standard errors of the simulation below 95 %.
-            spare = min(spare, *(s - 0.95 + 3.0 * (0.95 * 0.05 / n) ** 0.5 for s, n in shares if n))
+            spare = min(spare, spare_of(shares))
             told = "  ".join(f"{100 * s:5.1f} %" if n else "   none" for s, n in shares)
             how = (", weighted" if weighted else "") + HOUSEHOLDS[households]
             print(f"  {name + how:46} {told}")

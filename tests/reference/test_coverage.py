@@ -229,3 +229,11 @@ def test_95_percent_is_95_percent_for_the_ratio_of_errors_of_the_same_rows() -> 
     before, after = drawn(np.random.default_rng(0), 2_000_000)
     true = float(before.mean() / after.mean())
     hold(lambda rng: {"ratio": (_paired_ratio(*drawn(rng, 80), np.arange(80), TERMS), true)}, 1000)
+
+
+def test_the_benchmarks_promise_is_judged_by_the_intervals_there_were() -> None:
+    from benchmarks.counting import spare_of
+
+    assert spare_of(((float("nan"), 0), (float("nan"), 0))) == float("inf"), "none were given, and none is claimed"
+    assert spare_of(((0.95, 1900), (float("nan"), 0))) == pytest.approx(0.015)
+    assert spare_of(((0.99, 1900), (0.93, 1900))) == pytest.approx(-0.005)
