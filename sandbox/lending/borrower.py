@@ -215,6 +215,11 @@ def _answer(board: Board, talk: Conversation) -> None:
         except (ModelFault, CellUnavailable, ValueError) as fault:
             board.fail()
             asked.answer.set_exception(fault)
+        finally:
+            if not asked.answer.done():
+                # This thread ends with what nobody foresaw; whoever waits for the answer must not wait for ever.
+                board.fail()
+                asked.answer.set_exception(RuntimeError("an own cell could not be asked"))
 
 
 class Borrowed:

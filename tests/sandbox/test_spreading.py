@@ -415,6 +415,22 @@ def test_a_fault_of_an_own_cell_ends_the_asking_and_lets_the_lent_cells_go(near:
     assert not [thread for thread in threading.enumerate() if thread.name in ("own cell", "lent cell")]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_nobody_foresaw_in_an_own_cell_ends_the_asking_too() -> None:
+    class Exhausted(Talk):
+        def predict(self, batch: pa.Table) -> np.ndarray:
+            raise MemoryError
+
+    board = borrower.Board()
+    asked = board.put(pa.table({"x": [1.0]}))
+    thread = threading.Thread(target=borrower._answer, args=(board, Exhausted()))
+    thread.start()
+    with pytest.raises(RuntimeError, match="could not be asked"):
+        asked.result(30)
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_own_cells_answer_alone_where_nobody_could_reach_this_worker(near: Callable[..., Near], tmp_path: Path) -> None:
     for changed in ({"host": "192.0.2.1"}, {"key": str(tmp_path / "absent.pem")}):
         borrowed, talk = near(Lender(worker="b")), Talk()
