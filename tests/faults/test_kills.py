@@ -35,7 +35,6 @@ from sandbox.records.tables import AuditEntry, OutboxEntry, State, Submission, n
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.worker import work
-from tests.conftest import skip_or_fail
 from tests.make import authority, postgres, queued, submissions
 from tests.make.clusters import Machines
 from tests.make.waiting import free_port, until
@@ -265,23 +264,16 @@ def test_what_is_killed_at_drawn_moments_loses_and_doubles_nothing(
     until(lambda: of_this_test(mark) == [], 10)
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[str]:
-    try:
-        with postgres.server() as url:
-            yield url
-    except FileNotFoundError as absent:
-        skip_or_fail(str(absent))
-
-
 @pytest.fixture
-def on_postgres(settings: Settings, server: str) -> Iterator[Settings]:
-    with postgres.fresh(server) as url:
+def on_postgres(settings: Settings, postgres_server: str) -> Iterator[Settings]:
+    with postgres.fresh(postgres_server) as url:
         yield replace(settings, database_url=url)
 
 
 @pytest.mark.timeout(150)
-def test_lost_database_connections_lose_and_double_nothing(on_postgres: Settings, server: str, tmp_path: Path) -> None:
+def test_lost_database_connections_lose_and_double_nothing(
+    on_postgres: Settings, postgres_server: str, tmp_path: Path
+) -> None:
     settings = on_postgres
     migrate(settings)
     database = Database(settings)
@@ -301,7 +293,7 @@ def test_lost_database_connections_lose_and_double_nothing(on_postgres: Settings
             assert time.monotonic() < end, "it did not end in time"
             time.sleep(drawn.uniform(0.1, 1.2))
             if cut < 8:
-                cut += int(cut_connections(server, settings) > 0)
+                cut += int(cut_connections(postgres_server, settings) > 0)
     finally:
         stop.set()
         working.join(30)
@@ -317,7 +309,7 @@ def test_lost_database_connections_lose_and_double_nothing(on_postgres: Settings
 @pytest.mark.timeout(3600)
 def test_many_assessments_survive_kills_of_everything_that_can_die(
     on_postgres: Settings,
-    server: str,
+    postgres_server: str,
     tmp_path: Path,
     mark: str,
     where: str,
@@ -364,7 +356,7 @@ def test_many_assessments_survive_kills_of_everything_that_can_die(
         "worker": installation.kill_worker,
         "web": installation.kill_web,
         "mlflow": kill_tracking,
-        "connections": lambda: cut_connections(server, settings) > 0,
+        "connections": lambda: cut_connections(postgres_server, settings) > 0,
         **({"scheduler": lambda: kill_machine("scheduler")} if names else {}),
         **({"node": lambda: kill_machine(drawn.choice(["north", "south"]))} if names else {}),
     }
@@ -417,9 +409,9 @@ def check_logged_once(tracking: Tracking, database: Database) -> None:
     assert sorted(t[SYSTEM_TAG] for t in tags if KEY_TAG not in t) == sorted(set(systems))
 
 
-def cut_connections(server: str, settings: Settings) -> int:
+def cut_connections(postgres_server: str, settings: Settings) -> int:
     """End every connection to the database, but for this one to another."""
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    admin = create_engine(postgres_server, isolation_level="AUTOCOMMIT")
     ended = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = :name"
     try:
         with admin.connect() as connection:

@@ -23,7 +23,7 @@ from sandbox.records.tables import AuditEntry, State, Submission
 from sandbox.serving import serve
 from sandbox.settings import Settings
 from sandbox.worker import work
-from tests.conftest import ROOT, skip_or_fail
+from tests.conftest import ROOT
 from tests.make import authority, node, postgres
 from tests.make.clusters import Machines
 from tests.make.queued import hand_in
@@ -33,19 +33,10 @@ pytestmark = [pytest.mark.network, pytest.mark.timeout(600)]
 ENDS = {f"submission.{s.value}" for s in State if s.is_over}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    try:
-        with postgres.server() as url:
-            yield url
-    except FileNotFoundError as absent:
-        skip_or_fail(str(absent))
-
-
 @pytest.fixture
-def settings(settings: Settings, tmp_path: Path, server: str) -> Iterator[Settings]:
+def settings(settings: Settings, tmp_path: Path, postgres_server: str) -> Iterator[Settings]:
     port = free_port()
-    with postgres.fresh(server) as url:
+    with postgres.fresh(postgres_server) as url:
         yield replace(
             settings,
             database_url=url,

@@ -39,7 +39,6 @@ from sandbox.records.tables import State
 from sandbox.respondent import InCell, respondent, wall_or_why_not
 from sandbox.settings import Settings
 from sandbox.stages import Watch
-from tests.conftest import skip_or_fail
 from tests.make import authority, postgres, runs, submissions
 from tests.make.clusters import Machines
 from tests.make.queued import hand_in
@@ -524,18 +523,9 @@ def test_a_lender_takes_the_submission_in_by_itself_and_answers_behind_a_wall_of
     assert nothing_left(settings)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    try:
-        with postgres.server() as url:
-            yield url
-    except FileNotFoundError as absent:
-        skip_or_fail(str(absent))
-
-
 @pytest.fixture
-def clustered(settings: Settings, tmp_path: Path, server: str) -> Iterator[Settings]:
-    with postgres.fresh(server) as url:
+def clustered(settings: Settings, tmp_path: Path, postgres_server: str) -> Iterator[Settings]:
+    with postgres.fresh(postgres_server) as url:
         yield replace(
             settings,
             database_url=url,
